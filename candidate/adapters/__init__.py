@@ -1,0 +1,1 @@
+"""One outside thing each: archive, attestations, trust, ONNX, data files, provenance, stores."""

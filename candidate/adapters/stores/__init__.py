@@ -1,0 +1,1 @@
+"""Where a registry keeps its blobs and its log."""

@@ -1,0 +1,153 @@
+"""The base of every stored document: strict parse of bytes, one canonical byte form, a digest.
+
+Canonical means RFC 8785 (JCS). A stored document is accepted only if writing what was read gives
+the very bytes that came in; that single rule refuses repeated keys, stray white space, other
+escapes, unsorted keys, unknown fields, NaN and integers that a double cannot hold.
+"""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from typing import Annotated, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from candidate.errors import InputError, IntegrityError
+
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+def digest_of(data: bytes) -> str:
+    """Return ``sha256:`` and the lower-case hexadecimal SHA-256 of the bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def canonical(value: object) -> bytes:
+    """Return the RFC 8785 bytes of a JSON value.
+
+    Raises:
+        IntegrityError: the value has no canonical form (NaN, an integer beyond 2**53, a lone
+            surrogate, a type that JSON does not have).
+    """
+    import rfc8785  # late: `candidate --help` reads no document
+
+    try:
+        return rfc8785.dumps(value)  # type: ignore[arg-type]  # its union has no name of its own
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
+        raise IntegrityError(f"value has no canonical JSON form: {error}") from error
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    return "/" + "/".join(str(part) for part in location)
+
+
+class Part(BaseModel):
+    """A piece of a document: frozen, closed to unknown fields, strict about types."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class Document(Part):
+    """A stored document: parsed from canonical bytes, written to canonical bytes."""
+
+    omit_none: ClassVar[bool] = False
+    """Foreign formats (OCI) leave an absent field out; ours write null."""
+
+    def to_bytes(self) -> bytes:
+        """Return the document's one byte form (RFC 8785)."""
+        return canonical(self.model_dump(mode="json", exclude_none=self.omit_none))
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the canonical bytes, as ``sha256:…``."""
+        return digest_of(self.to_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, where: str = "") -> Self:
+        """Parse untrusted bytes.
+
+        Args:
+            data: what was read, whole.
+            where: the file or member the bytes came from, for the message.
+
+        Raises:
+            IntegrityError: not this kind of document, or not in its canonical form; the message
+                lists every problem with its JSON pointer.
+        """
+        place = where or cls.__name__
+        if len(data) > MAX_DOCUMENT_BYTES:
+            raise IntegrityError(
+                f"document of {len(data)} bytes, more than {MAX_DOCUMENT_BYTES}", where=place
+            )
+        try:
+            document = cls.model_validate_json(data)
+        except ValidationError as error:
+            raise IntegrityError(_problems(error), where=place) from error
+        if document.to_bytes() != data:
+            raise IntegrityError("document is not in its canonical form (RFC 8785)", where=place)
+        return document
+
+    @classmethod
+    def from_toml(cls, text: str, *, where: str) -> Self:
+        """Parse a file a person wrote.
+
+        Raises:
+            InputError: not TOML, or a key or a value that this document does not know; the
+                message lists every problem, and unknown keys come with the nearest known one.
+        """
+        try:
+            table = tomllib.loads(text)
+            data = json.dumps(table, default=str, allow_nan=False)
+        except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
+            raise InputError(f"not usable TOML: {error}", where=where) from error
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            hint = _suggestion(error, known=_field_names(cls, set()))
+            raise InputError(_problems(error), where=where, hint=hint) from error
+
+
+def _problems(error: ValidationError) -> str:
+    says = {
+        f"{_pointer(problem['loc'])}: "
+        + ("unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]): None
+        for problem in error.errors(include_url=False, include_input=False)
+    }
+    return "; ".join(says)
+
+
+def _suggestion(error: ValidationError, known: set[str]) -> str:
+    for problem in error.errors(include_url=False, include_input=False):
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(problem["loc"][-1]), sorted(known), n=1)
+            if near:
+                return f"did you mean {near[0]!r}?"
+    return "the keys are described in docs/formats.md and schemas/"
+
+
+def _field_names(model: type[BaseModel], seen: set[type[BaseModel]]) -> set[str]:
+    """Collect the key names of a model and of every model its fields mention."""
+    seen.add(model)
+    names = {field.alias or name for name, field in model.model_fields.items()}
+    for field in model.model_fields.values():
+        pending: list[object] = [field.annotation]
+        while pending:
+            current = pending.pop()
+            if isinstance(current, type) and issubclass(current, BaseModel):
+                if current not in seen:
+                    names |= _field_names(current, seen)
+            else:
+                pending.extend(getattr(current, "__args__", ()))
+    return names

@@ -1,0 +1,1 @@
+"""The documents that the stages hand each other: frozen, closed, without I/O."""

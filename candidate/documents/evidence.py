@@ -1,0 +1,128 @@
+"""What was measured, before anybody judged it: small, row-free, canonical."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from candidate.document import Digest, Document, Part
+from candidate.documents.manifest import Parity, Task
+from candidate.documents.where import Scalar
+
+STATE_FILE = "state.npy"
+BINS_FILE = "calibration.npy"
+LATENCY_FILE = "latency.npy"
+EVIDENCE_FILE = "evidence.json"
+POLICY_FILE = "policy.json"
+
+ModelRole = Literal["challenger", "champion"]
+
+
+class BundleRef(Part):
+    """A bundle, named; only the digest identifies it."""
+
+    name: str
+    version: str
+    digest: Digest
+
+
+class Replay(Part):
+    """A golden replay: the bundle's own inputs run through its graph on this host."""
+
+    rows: int
+    max_difference: float
+    passed: bool
+
+
+class BundleFacts(Part):
+    """What is known of a bundle after it was verified, loaded and replayed."""
+
+    bundle: BundleRef
+    size_bytes: int
+    """The whole file."""
+    model_size_bytes: int
+    """Graph and weights."""
+    features: tuple[str, ...]
+    """Columns the graph reads."""
+    promised_features: tuple[str, ...] | None
+    """Columns that serving promised to provide when the bundle was built; null if nobody said."""
+    parity: Parity | None
+    replay: Replay
+    commit: str | None
+    dirty: bool | None
+    train_data: Digest
+    train_label_mean: float | None
+    seeds_recorded: bool
+    libraries: int
+    """How many library versions are on record."""
+    attested: bool
+    """Whether the builder's attestation was checked against a trust policy."""
+
+
+class DataFacts(Part):
+    """The blackbox rows."""
+
+    file: Digest
+    rows: int
+    units: int
+    """Different values of the unit column."""
+    label: str
+    unit: str
+
+
+class SliceKey(Part):
+    """Which rows a slice of the State counts."""
+
+    name: str
+    """``overall``, ``COLUMN=VALUE`` or the condition."""
+    by: tuple[str, ...] = ()
+    values: tuple[Scalar | None, ...] = ()
+    where: str | None = None
+
+
+class StateAxes(Part):
+    """The axes of ``state.npy``, shape (slices, buckets, statistics), int64."""
+
+    task: Task
+    slices: tuple[SliceKey, ...]
+    buckets: int
+    salt: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    """Derived from the policy and the data, so that nobody can choose it."""
+    statistics: tuple[str, ...]
+    models: tuple[ModelRole, ...]
+    calibration_bins: int
+    """``calibration.npy`` has shape (buckets, models, bins, 4), int64, over all rows."""
+
+
+class LatencyAxes(Part):
+    """The axes of ``latency.npy``, shape (rounds, models, calls), int64 nanoseconds."""
+
+    models: tuple[ModelRole, ...]
+    rounds: int
+    calls: int
+    seed: int
+    threads: int
+    batch_rows: int
+
+
+class EvidenceFile(Part):
+    """A file of the evidence folder."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z]+\.(npy|json)$")]
+    digest: Digest
+    size: int
+
+
+class Evidence(Document):
+    """``evidence.json``: what was measured, with the digest of every array beside it."""
+
+    kind: Literal["candidate.evidence"] = "candidate.evidence"
+    version: Literal[1] = 1
+    challenger: BundleFacts
+    champion: BundleFacts | None
+    policy: Digest
+    data: DataFacts
+    state: StateAxes
+    latency: LatencyAxes | None
+    environment: dict[str, str]
+    """Fingerprint of the machine and of the options that were measured with."""
+    files: tuple[EvidenceFile, ...]

@@ -1,0 +1,232 @@
+"""What a bundle holds: its members, model signature, metadata manifest and experiment record."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, StringConstraints, model_validator
+
+from candidate.document import Digest, Document, Part
+from candidate.documents.spec import ServingFeature
+
+# A member's path: ASCII-safe segments, none of them hidden, relative or reserved by Windows.
+MemberPath = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$", max_length=255
+    ),
+]
+Role = Literal[
+    "model",
+    "weights",
+    "schema",
+    "signature",
+    "golden",
+    "manifest",
+    "experiment",
+    "environment",
+    "mlbom",
+    "doc",
+    "dataset",
+]
+TensorType = Literal["float32", "float64", "int64", "int32", "bool", "string"]
+Task = Literal["binary", "multiclass", "regression"]
+
+SIGNATURE_PATH = "signature.json"
+INPUT_SCHEMA_PATH = "schema/input.schema.json"
+OUTPUT_SCHEMA_PATH = "schema/output.schema.json"
+MODEL_PATH = "model/model.onnx"
+MANIFEST_PATH = "candidate.json"
+EXPERIMENT_PATH = "experiment.json"
+ENVIRONMENT_PATH = "env/requirements.lock"
+MLBOM_PATH = "mlbom.cdx.json"
+CARD_PATH = "README.md"
+GOLDEN_DIRECTORY = "golden/test_data_set_0"
+TOLERANCE_PATH = "golden/tolerance.json"
+
+
+class Tensor(Part):
+    """One input or output of the graph."""
+
+    name: str
+    dtype: TensorType
+    shape: tuple[int | str, ...]
+    """A string is a symbolic dimension; ``batch`` is the number of rows."""
+
+
+class ModelSignature(Document):
+    """The model signature: names, dtypes and shapes of inputs and outputs, and what they mean."""
+
+    kind: Literal["candidate.signature"] = "candidate.signature"
+    version: Literal[1] = 1
+    task: Task
+    inputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
+    """One tensor of shape (batch, 1) for each feature, in feature order."""
+    outputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
+    label_output: str
+    """Output with the predicted label (or value), shape (batch,)."""
+    score_output: str | None
+    """Output with class probabilities, shape (batch, classes); null for a regression."""
+    classes: tuple[int | str | bool, ...]
+    """Class of each column of the scores; empty for a regression."""
+    positive: int | str | bool | None
+    """The class whose probability is the score of a binary task."""
+    threshold: float | None
+    """A row is predicted positive when its score is at least this."""
+    label: str
+    """Name of the label column in training and evaluation data."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the input features, in order."""
+        return tuple(tensor.name for tensor in self.inputs)
+
+
+class Tolerance(Document):
+    """How far a replay of the golden inputs may be from the golden outputs."""
+
+    kind: Literal["candidate.tolerance"] = "candidate.tolerance"
+    version: Literal[1] = 1
+    absolute: float
+    relative: float
+    rows: int
+    """Number of golden rows."""
+
+
+class Parity(Part):
+    """How the graph compared with the fitted estimator on real rows."""
+
+    rows: int
+    float_bits: Literal[32, 64]
+    max_difference: float
+    """Largest absolute difference of any probability (or predicted value)."""
+    label_flips: int
+    """Rows whose predicted label differs, exact ties of the score left out."""
+    mismatches: int
+    """Rows with a difference above the tolerance, or a flipped label."""
+    tolerance: float
+
+
+class ShaDigest(Part):
+    """A digest set as in-toto writes it."""
+
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class MemberFile(Part):
+    """One member of the bundle (names of in-toto's ResourceDescriptor)."""
+
+    name: MemberPath
+    digest: ShaDigest
+    size: Annotated[int, Field(ge=0)]
+    role: Role
+
+
+class OpsetImport(Part):
+    """One operator set the graph imports."""
+
+    domain: str
+    version: int
+
+
+class OnnxFacts(Part):
+    """What the graph is made of."""
+
+    ir_version: Annotated[int, Field(alias="irVersion")]
+    opset_import: Annotated[tuple[OpsetImport, ...], Field(alias="opsetImport")]
+    ops: tuple[str, ...]
+    external_data: Annotated[tuple[MemberPath, ...], Field(alias="externalData")]
+    canonical: Literal[True]
+
+
+class Dependency(Part):
+    """Something the build used, resolved (SLSA ``resolvedDependencies``)."""
+
+    name: str
+    uri: str | None = None
+    digest: dict[str, str]
+
+
+class Descriptor(Part):
+    """Who the model is (names of ModelPack's descriptor)."""
+
+    name: str
+    version: str
+    created_at: Annotated[str, Field(alias="createdAt")]
+    """RFC 3339 time of the source revision, never of the build."""
+    description: str
+    licenses: tuple[str, ...]
+    revision: str | None
+    """Source commit."""
+
+
+class BundleManifest(Document):
+    """``candidate.json``: the metadata manifest of a bundle."""
+
+    kind: Literal["candidate.manifest"] = "candidate.manifest"
+    version: Literal[1] = 1
+    descriptor: Descriptor
+    files: tuple[MemberFile, ...]
+    """Every member but this one, sorted by name."""
+    onnx: OnnxFacts
+    parity: Parity | None
+    """Null when the source already was an ONNX graph."""
+    serving_features: tuple[ServingFeature, ...] | None
+    """What serving promises to provide; null when nobody said."""
+    dependencies: tuple[Dependency, ...]
+
+    @model_validator(mode="after")
+    def _sorted_and_unique(self) -> "BundleManifest":
+        names = [file.name for file in self.files]
+        if names != sorted(names) or len({name.casefold() for name in names}) != len(names):
+            raise ValueError("files must be sorted by name, and no two may differ only in case")
+        return self
+
+
+class DataRecord(Part):
+    """The training data."""
+
+    digest: Digest
+    rows: int
+    label: str
+    label_mean: float | None
+    """Mean of a numeric or binary label: the zero-rule's prediction."""
+    features: tuple[str, ...]
+    unit: str | None
+    time: str | None
+    feature_set: str | None
+    snapshot: str | None
+
+
+class CodeRecord(Part):
+    """The source that trained the model."""
+
+    commit: str | None
+    dirty: bool | None
+    """Whether the checkout had uncommitted changes; null where there is no checkout."""
+    source: str
+    source_digest: Digest | None
+    """Digest of the script or model file that the model came from."""
+
+
+class HostRecord(Part):
+    """The machine that built the bundle: no host name, no user, no path."""
+
+    system: str
+    machine: str
+    python: str
+    implementation: str
+
+
+class ExperimentRecord(Document):
+    """``experiment.json``: all that is needed to train the model again."""
+
+    kind: Literal["candidate.experiment"] = "candidate.experiment"
+    version: Literal[1] = 1
+    code: CodeRecord
+    data: DataRecord
+    params: dict[str, JsonValue]
+    seeds: dict[str, int]
+    curves: dict[str, JsonValue]
+    record: dict[str, JsonValue]
+    libraries: dict[str, str]
+    """Version of each library that took part in training and conversion."""
+    host: HostRecord

@@ -1,0 +1,45 @@
+"""``trust.toml``: which keys may say what."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from candidate.document import Digest, Document, Part
+
+RoleName = Literal["builder", "approver", "promoter", "oncall"]
+"""builder signs bundles, approver signs decisions, promoter and oncall sign registry entries."""
+
+Timestamp = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+
+
+class RoleKeys(Part):
+    """The keys of one role, and what they may sign."""
+
+    keys: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Public keys, each an SPKI PEM."""
+    threshold: Annotated[int, Field(ge=1)] = 1
+    """How many different keys must have signed."""
+    channels: tuple[str, ...] = ("*",)
+    """Channels this role may act on; ``*`` stands for any text."""
+    valid_from: Timestamp | None = None
+    valid_until: Timestamp | None = None
+
+
+class Revoked(Part):
+    """Keys and bundles that are no longer trusted, whatever else says so."""
+
+    keys: tuple[str, ...] = ()
+    """Key ids: sha256 of the SPKI PEM, in hexadecimal."""
+    digests: tuple[Digest, ...] = ()
+
+
+class TrustPolicy(Document):
+    """Roles, their keys, and what is revoked."""
+
+    kind: Literal["candidate.trust"] = "candidate.trust"
+    version: Literal[1] = 1
+    roles: dict[RoleName, RoleKeys]
+    revoked: Revoked = Revoked()
+    distinct_roles: bool = True
+    """No key may hold two roles; a builder's key can then never sign a decision."""
+    max_decision_age_hours: Annotated[int, Field(ge=1)] = 24

@@ -1,0 +1,1 @@
+"""One verb each; the Python API is made of these."""

@@ -1,0 +1,1 @@
+"""Pure statistics and rules: no clock, no file, no randomness without a seed, no ONNX."""
