@@ -1,0 +1,55 @@
+# Two commands do all the set-up: `make demo` (the main job) and `make test` (the whole suite).
+# Each makes its own .venv at versions pinned by constraints.txt and is quick the second time.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check lint types schemas test-peers constraints clean help
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make demo         the whole story on real flights: build, compare, promote, refuse, roll back
+demo: $(STAMP)
+	$(BIN)/python -m examples.flights.story --out demo
+
+## make test         lint, types and the whole suite, with branch coverage of the pure floors at 100 %
+test: check
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=
+	$(BIN)/python -m coverage report --fail-under=100 \
+		--include='candidate/errors.py,candidate/document.py,candidate/documents/*,candidate/judgement/*'
+
+## make check        ruff and mypy --strict
+check: lint types
+
+lint: $(STAMP)
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+## make test-peers   other people's verifiers and registries read what we write (needs Debian and npm packages)
+test-peers: $(STAMP)
+	sh tests/peers/run.sh
+
+## make schemas      write schemas/*.json from the documents (a test compares them byte by byte)
+schemas: $(STAMP)
+	$(BIN)/python -m tests.schemas
+
+## make constraints  resolve constraints.txt anew (needs uv on the PATH)
+constraints:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--extra dev pyproject.toml --output-file constraints.txt
+
+$(STAMP): constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--requirement constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""``python -m candidate``."""
+
+from candidate.cli import main
+
+main()

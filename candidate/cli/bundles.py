@@ -1,0 +1,130 @@
+"""Commands about one bundle: build, show, verify, unpack, predict, evaluate, bench."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from candidate.cli import output
+from candidate.cli.output import Json, Key, Quiet, Trust
+
+BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .candidate file.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    for command in (build, show, verify, unpack, predict, evaluate, bench):
+        app.command()(command)
+
+
+def build(
+    spec: Annotated[Path, typer.Argument(metavar="[SPEC]", help="What to build.")] = Path("candidate.toml"),
+    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle.")] = Path(),
+    key: Key = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make the bundle: convert, prove parity, infer schema and signature, record provenance, sign."""
+    from candidate.flows.building import build as flow
+    from candidate.report.text import built_text
+
+    with output.progress(quiet=quiet) as progress:
+        result = flow(spec, out=out, signer=output.signer(key), progress=progress)
+    output.emit(result.report, built_text(result.report), as_json=as_json)
+
+
+def show(path: Annotated[Path, typer.Argument(help="A bundle, decision, evidence folder or registry.")], as_json: Json = False) -> None:
+    """Say what this file is, without trusting it."""
+    from candidate.flows.showing import show as flow
+    from candidate.report.text import document_text
+
+    document = flow(path)
+    output.emit(document, document_text(document), as_json=as_json)
+
+
+def verify(
+    bundle: BundleFile,
+    trust: Trust = None,
+    public_key: Annotated[Path | None, typer.Option("--public-key", help="Trust only this builder's key (PEM).")] = None,
+    decision: Annotated[Path | None, typer.Option("--decision", help="Also require this signed go.")] = None,
+    replay: Annotated[bool, typer.Option("--replay/--no-replay", help="Run the golden inputs on this host.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Check form, digests, closure, attestation and schema of a bundle, and replay its golden inputs."""
+    from candidate.flows.verifying import verify as flow
+    from candidate.report.text import verified_text
+
+    result = flow(
+        bundle,
+        trust=None if public_key else output.trust(trust, needed=True),
+        public_key=output.read_bytes(public_key).decode("ascii", "replace") if public_key else None,
+        decision=output.read_bytes(decision) if decision else None,
+        replay=replay,
+        now=output.now(),
+    )
+    output.emit(result, verified_text(result), as_json=as_json)
+
+
+def unpack(
+    bundle: BundleFile,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that does not exist yet.")],
+    as_json: Json = False,
+) -> None:
+    """Write the members of a bundle into a new folder."""
+    from candidate.flows.showing import unpack as flow
+    from candidate.report.text import unpacked_text
+
+    result = flow(bundle, folder)
+    output.emit(result, unpacked_text(result), as_json=as_json)
+
+
+def predict(
+    bundle: BundleFile,
+    rows: Annotated[Path, typer.Argument(metavar="ROWS", help="Parquet, CSV or JSON lines.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Parquet file to write; by default JSON lines on stdout.")] = None,
+    trust: Trust = None,
+    as_json: Json = False,
+) -> None:
+    """Predict rows by the serving code path: schema enforced, shared transforms."""
+    from candidate.flows.predicting import predict as flow
+    from candidate.report.text import predicted_text
+
+    result = flow(bundle, rows, out=out, trust=output.trust(trust, needed=False), now=output.now())
+    output.emit(result, predicted_text(result), as_json=as_json)
+
+
+def evaluate(
+    bundle: BundleFile,
+    data: Annotated[Path, typer.Option("--data", help="Labelled rows.")],
+    policy: Annotated[Path | None, typer.Option("--policy", help="Names label, unit and slices.")] = None,
+    trust: Trust = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure one bundle: metrics, slices and calibration, each with its interval. No verdict."""
+    from candidate.flows.evaluating import evaluate as flow
+    from candidate.report.text import evaluation_text
+
+    with output.progress(quiet=quiet) as progress:
+        result = flow(
+            bundle, data=data, policy=policy, trust=output.trust(trust, needed=False), now=output.now(), progress=progress
+        )
+    output.emit(result, evaluation_text(result), as_json=as_json)
+
+
+def bench(
+    bundle: BundleFile,
+    against: Annotated[Path | None, typer.Option("--against", help="A second bundle, in the same rounds.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Rows to call with; by default the golden rows.")] = None,
+    rounds: Annotated[int, typer.Option(min=30, max=10_000, help="Interleaved rounds.")] = 60,
+    calls: Annotated[int, typer.Option(min=10, max=100_000, help="Calls of each bundle in a round.")] = 100,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Time single rows: p50, p90, p95 and p99 with intervals, and the size of what is served."""
+    from candidate.flows.latency import bench as flow
+    from candidate.report.text import benchmark_text
+
+    with output.progress(quiet=quiet) as progress:
+        result = flow(bundle, against=against, data=data, rounds=rounds, calls=calls, progress=progress)
+    output.emit(result, benchmark_text(result), as_json=as_json)

@@ -1,0 +1,92 @@
+"""Commands that decide, and that check or tell what was decided: compare, audit, report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from candidate.cli import output
+from candidate.cli.output import Json, Key, Quiet, Trust
+
+DecisionFile = Annotated[Path, typer.Argument(metavar="DECISION", help="A decision.json.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    for command in (compare, audit, report):
+        app.command()(command)
+
+
+def compare(
+    challenger: Annotated[Path, typer.Argument(metavar="CHALLENGER", help="A .candidate file.")],
+    champion: Annotated[str, typer.Option("--champion", help="A bundle, REGISTRY#CHANNEL, or none.")],
+    policy: Annotated[Path, typer.Option("--policy", help="What must hold, fixed before the run.")],
+    data: Annotated[Path, typer.Option("--data", help="Blackbox rows, Parquet.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the decision and its evidence.")] = None,
+    name: Annotated[str, typer.Option("--name", help="Name of the decision's file, without .json.")] = "decision",
+    key: Key = None,
+    trust: Trust = None,
+    registry: Annotated[str | None, typer.Option("--registry", help="With --champion none: where it is meant for.")] = None,
+    channel: Annotated[str | None, typer.Option("--channel", help="With --champion none: which channel.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a challenger beside the champion and answer go (0), no-go (3) or inconclusive (4)."""
+    from candidate.documents.decision import EXIT_CODES
+    from candidate.flows.comparing import compare as flow
+    from candidate.report.text import decision_text
+
+    with output.progress(quiet=quiet) as progress:
+        result = flow(
+            challenger,
+            champion=champion,
+            policy=policy,
+            data=data,
+            out=out,
+            name=name,
+            signer=output.signer(key),
+            trust=output.trust(trust, needed=False),
+            registry=registry,
+            channel=channel,
+            now=output.now(),
+            progress=progress,
+        )
+    output.emit(result.decision, decision_text(result.decision), as_json=as_json)
+    raise typer.Exit(EXIT_CODES[result.decision.outcome])
+
+
+def audit(
+    decision: DecisionFile,
+    evidence: Annotated[Path | None, typer.Option("--evidence", help="Evidence folder; by default beside the decision.")] = None,
+    trust: Trust = None,
+    as_json: Json = False,
+) -> None:
+    """Recompute a verdict from its evidence; any difference is an integrity error."""
+    from candidate.flows.auditing import audit_file
+    from candidate.report.text import audit_text
+
+    result = audit_file(decision, evidence=evidence, trust=output.trust(trust, needed=False), now=output.now())
+    output.emit(result, audit_text(result), as_json=as_json)
+
+
+def report(
+    decision: DecisionFile,
+    out: Annotated[Path | None, typer.Option("--out", help="A .md file; by default Markdown on stdout.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell a decision to people: Markdown for a job summary or a pull request."""
+    from candidate.documents.decision import Decision
+    from candidate.errors import InputError
+    from candidate.flows.showing import show as flow
+    from candidate.report.markdown import decision_markdown
+
+    document = flow(decision)
+    if not isinstance(document, Decision):
+        raise InputError("not a decision", where=str(decision))
+    if out is not None and out.suffix != ".md":
+        raise InputError(f"no report is written as {out.suffix!r}", where="--out", hint="name a file that ends in .md")
+    text = decision_markdown(document)
+    if out is not None:
+        output.write_new(out, text.encode())
+        text = f"wrote {out}"
+    output.emit(document, text, as_json=as_json)

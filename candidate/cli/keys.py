@@ -1,0 +1,115 @@
+"""Commands to begin with: init, key new, key show, trust."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from candidate.cli import output
+from candidate.cli.output import Json
+from candidate.errors import InputError
+
+key = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help=(
+        "Keys: ECDSA P-256, PEM, encrypted by default. The passphrase is read from the file named by "
+        "$CANDIDATE_KEY_PASSPHRASE_FILE, else from $CANDIDATE_KEY_PASSPHRASE, else asked for; never from the "
+        "command line."
+    ),
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.command()(init)
+    app.command()(trust)
+    app.add_typer(key, name="key")
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write candidate.toml, policy.toml and a CI workflow to start from; nothing is overwritten."""
+    from candidate.documents.results import Written
+    from candidate.flows.starting import templates
+
+    files = templates()
+    taken = [name for name in files if (folder / name).exists()]
+    if taken:
+        raise InputError(f"{', '.join(taken)} exists already", where=str(folder), hint="nothing was written")
+    for name, text in files.items():
+        output.write_new(folder / name, text.encode())
+    result = Written(files=tuple(str(folder / name) for name in files))
+    output.emit(result, "\n".join(f"wrote {name}" for name in result.files), as_json=as_json)
+
+
+@key.command("new")
+def key_new(
+    path: Annotated[Path, typer.Argument(metavar="KEY", help="Private key to write; the public one goes beside it.")],
+    plain: Annotated[bool, typer.Option("--unsafe-no-passphrase", help="Write the key unencrypted.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a key pair: KEY (mode 0600) and KEY with the ending .pub.pem."""
+    from candidate.adapters.attest import load_signer, new_key
+    from candidate.documents.results import KeyInfo
+
+    word = None if plain else output.passphrase(confirm=True)
+    if word is None and not plain:
+        raise InputError(
+            "no passphrase for the new key",
+            where="key new",
+            hint=f"set ${output.PASSPHRASE_FILE} or ${output.PASSPHRASE}, or ask for --unsafe-no-passphrase",
+        )
+    pem = new_key(word)
+    made = load_signer(pem, word, where=str(path))
+    public = path.with_suffix(".pub.pem")
+    output.write_new(path, pem, mode=0o600)
+    try:
+        output.write_new(public, made.public_pem.encode())
+    except BaseException:
+        os.unlink(path)
+        raise
+    result = KeyInfo(key_id=made.key_id, public_key=made.public_pem, files=(str(path), str(public)))
+    output.emit(result, f"wrote {path} and {public}\nkey id {made.key_id}", as_json=as_json)
+
+
+@key.command("show")
+def key_show(
+    path: Annotated[Path, typer.Argument(metavar="KEY", help="A private or a public key.")], as_json: Json = False
+) -> None:
+    """Print a key's public half and its id."""
+    from candidate.adapters.attest import public_key_id
+    from candidate.documents.results import KeyInfo
+
+    pem = output.read_bytes(path)
+    if b"PRIVATE KEY" in pem:
+        made = output.needed_signer(path)
+        public, key_id = made.public_pem, made.key_id
+    else:
+        public = pem.decode("ascii", "replace")
+        key_id = public_key_id(public)
+    result = KeyInfo(key_id=key_id, public_key=public, files=(str(path),))
+    output.emit(result, f"{public}key id {key_id}", as_json=as_json)
+
+
+def trust(
+    out: Annotated[Path, typer.Argument(metavar="TRUST", help="The trust.toml to write.")],
+    builder: Annotated[list[Path], typer.Option("--builder", help="Public key that may sign bundles.")],
+    approver: Annotated[list[Path], typer.Option("--approver", help="Public key that may sign decisions.")],
+    promoter: Annotated[list[Path], typer.Option("--promoter", help="Public key that may promote and roll back.")],
+    oncall: Annotated[list[Path] | None, typer.Option("--oncall", help="Public key that may only roll back.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a trust policy: which public keys may say what."""
+    from candidate.adapters.trust import write_trust
+    from candidate.flows.starting import trust_of
+
+    files = {"builder": builder, "approver": approver, "promoter": promoter, "oncall": oncall or []}
+    policy = trust_of(
+        {role: [output.read_bytes(path).decode("ascii", "replace") for path in paths] for role, paths in files.items()}
+    )
+    output.write_new(out, write_trust(policy).encode())
+    output.emit(policy, f"wrote {out}", as_json=as_json)

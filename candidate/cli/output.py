@@ -1,0 +1,161 @@
+"""What a command prints: one JSON document or a page of text on stdout, the story on stderr."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from candidate.document import Document
+from candidate.errors import InputError, UnavailableError
+
+if TYPE_CHECKING:
+    from candidate.adapters.attest import Signer
+    from candidate.documents.trust import TrustPolicy
+    from candidate.flows.progress import Progress
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no story on stderr.")]
+Key = Annotated[
+    Path | None, typer.Option("--key", help="Private key (PEM); its passphrase is read as `candidate key --help` says.")
+]
+Trust = Annotated[Path | None, typer.Option("--trust", help="trust.toml; by default $CANDIDATE_TRUST or ./trust.toml.")]
+
+PASSPHRASE = "CANDIDATE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable, not a secret
+PASSPHRASE_FILE = "CANDIDATE_KEY_PASSPHRASE_FILE"  # noqa: S105 - the same
+
+
+def now() -> datetime:
+    """Return this moment; the only clock of the command line."""
+    return datetime.now(UTC)
+
+
+def emit(document: Document, text: str, *, as_json: bool) -> None:
+    """Print the document as JSON, or the text."""
+    if as_json:
+        sys.stdout.write(document.model_dump_json(by_alias=True) + "\n")
+    else:
+        sys.stdout.write(_coloured(text.rstrip("\n")) + "\n")
+
+
+_COLOURS = {"GO": "1;32", "NO-GO": "1;31", "INCONCLUSIVE": "1;33", "VERIFIED": "1;32", "BUNDLE": "1"}
+
+
+def _coloured(text: str) -> str:
+    """Colour the first word where people see it: on a terminal that was not asked for plain text."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    word, rest = text[: len(text) - len(text.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ-"))], ""
+    rest = text[len(word) :]
+    colour = _COLOURS.get(word)
+    return f"\033[{colour}m{word}\033[0m{rest}" if colour else text
+
+
+def tell(line: str, *, quiet: bool) -> None:
+    """Tell a line of the story on stderr."""
+    if not quiet:
+        sys.stderr.write(line + "\n")
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator["Progress"]:
+    """Show how far a long flow is: one line on stderr, only where stderr is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        from candidate.flows.progress import silent
+
+        yield silent
+        return
+    drawn = [0.0]
+
+    def show(what: str, share: float | None) -> None:
+        moment = time.monotonic()
+        if moment - drawn[0] < 0.1 and share not in {None, 1.0}:  # noqa: PLR2004 - ten times a second
+            return
+        drawn[0] = moment
+        width = 30
+        bar = "" if share is None else f" [{'#' * int(share * width):<{width}}] {share:4.0%}"
+        sys.stderr.write(f"\r\033[K{what}{bar}")
+        sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()
+
+
+def passphrase(*, confirm: bool = False) -> bytes | None:
+    """Return the key's passphrase from a file, the environment or a prompt, in that order; never from argv."""
+    file = os.environ.get(PASSPHRASE_FILE)
+    if file:
+        return read_bytes(Path(file)).rstrip(b"\r\n")
+    if PASSPHRASE in os.environ:
+        return os.environ[PASSPHRASE].encode()
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        text: str = typer.prompt("passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+        return text.encode()
+    return None
+
+
+def signer(key: Path | None) -> "Signer | None":
+    """Return the signer of a key file, asking for its passphrase only if the key is encrypted."""
+    if key is None:
+        return None
+    from candidate.adapters.attest import load_signer
+
+    pem = read_bytes(key)
+    word = passphrase() if b"ENCRYPTED" in pem else None
+    return load_signer(pem, word, where=str(key))
+
+
+def needed_signer(key: Path | None) -> "Signer":
+    """Return the signer of a key that this command cannot do without."""
+    found = signer(key)
+    if found is None:
+        raise InputError("this entry must be signed", where="--key", hint="name the private key with --key KEY")
+    return found
+
+
+def trust(path: Path | None, *, needed: bool) -> "TrustPolicy | None":
+    """Return the trust policy: the file named, else $CANDIDATE_TRUST, else ./trust.toml."""
+    if path is None and os.environ.get("CANDIDATE_TRUST"):
+        path = Path(os.environ["CANDIDATE_TRUST"])
+    if path is None and Path("trust.toml").is_file():
+        path = Path("trust.toml")
+    if path is None:
+        if needed:
+            raise InputError(
+                "no trust policy",
+                where="--trust",
+                hint="name the keys you trust: --trust trust.toml, or --public-key PEM",
+            )
+        return None
+    from candidate.adapters.trust import read_trust
+
+    return read_trust(path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file named on the command line."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+
+
+def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file that must not exist yet, with its permissions from the first moment on."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError as error:
+        raise InputError("exists already", where=str(path), hint="choose another name, or move it away") from error
+    except OSError as error:
+        raise UnavailableError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)

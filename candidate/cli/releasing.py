@@ -1,0 +1,111 @@
+"""Commands about a registry: create, promote, roll back, status, history."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from candidate.cli import output
+from candidate.cli.output import Json, Key, Trust
+
+RegistryDir = Annotated[Path, typer.Option("--registry", help="Folder of the registry.")]
+ChannelName = Annotated[str, typer.Option("--channel", help="MODEL/ENVIRONMENT, for example late-flights/prod.")]
+
+registry = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Create a registry.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    for command in (promote, rollback, status, history):
+        app.command()(command)
+    app.add_typer(registry, name="registry")
+
+
+@registry.command("new")
+def registry_new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that does not exist yet.")],
+    trust: Trust = None,
+    as_json: Json = False,
+) -> None:
+    """Create an empty registry that trusts the keys of trust.toml."""
+    from candidate.flows.releasing import Registry
+    from candidate.report.text import status_text
+
+    policy = output.trust(trust, needed=True)
+    created = Registry.create(folder, trust=policy, now=output.now())  # type: ignore[arg-type]  # needed: never None
+    result = created.status(now=output.now())
+    output.emit(result, status_text(result), as_json=as_json)
+
+
+def promote(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The challenger that got the go.")],
+    decision: Annotated[Path, typer.Option("--decision", help="The signed go.")],
+    registry: RegistryDir,
+    channel: ChannelName,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Make a challenger the champion, on a signed go for this champion; the way back is checked first."""
+    from candidate.flows.releasing import Registry
+    from candidate.flows.releasing import promote as flow
+    from candidate.report.text import moved_text
+
+    result = flow(
+        bundle,
+        decision=output.read_bytes(decision),
+        registry=Registry.open(registry),
+        channel=channel,
+        signer=output.needed_signer(key),
+        now=output.now(),
+    )
+    output.emit(result, moved_text(result), as_json=as_json)
+
+
+def rollback(
+    registry: RegistryDir,
+    channel: ChannelName,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is signed and kept.")],
+    to: Annotated[str | None, typer.Option("--to", help="Digest or version; by default the last good champion.")] = None,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Return to the last good champion, or to the one named; it is verified and replayed first."""
+    from candidate.flows.releasing import Registry
+    from candidate.flows.releasing import rollback as flow
+    from candidate.report.text import moved_text
+
+    result = flow(
+        registry=Registry.open(registry),
+        channel=channel,
+        signer=output.needed_signer(key),
+        reason=reason,
+        to=to,
+        now=output.now(),
+    )
+    output.emit(result, moved_text(result), as_json=as_json)
+
+
+def status(
+    registry: RegistryDir,
+    channel: Annotated[str | None, typer.Option("--channel", help="Only this channel.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which champion each channel has, since when, and where a rollback would return to."""
+    from candidate.flows.releasing import Registry
+    from candidate.report.text import status_text
+
+    result = Registry.open(registry).status(channel, now=output.now())
+    output.emit(result, status_text(result), as_json=as_json)
+
+
+def history(
+    registry: RegistryDir,
+    channel: Annotated[str | None, typer.Option("--channel", help="Only this channel.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List every promotion and rollback, with who and why."""
+    from candidate.flows.releasing import Registry
+    from candidate.report.text import history_text
+
+    result = Registry.open(registry).history(channel, now=output.now())
+    output.emit(result, history_text(result), as_json=as_json)

@@ -1,0 +1,142 @@
+"""What the commands answer: one document each, printed as JSON or told as text."""
+
+from typing import Literal
+
+from candidate.document import Digest, Document, Part
+from candidate.documents.decision import Estimate, Outcome
+from candidate.documents.evidence import BundleRef, DataFacts
+from candidate.documents.manifest import (
+    BundleManifest,
+    ExperimentRecord,
+    MemberFile,
+    ModelSignature,
+    Parity,
+)
+
+
+class Built(Document):
+    """A bundle was built."""
+
+    kind: Literal["candidate.built"] = "candidate.built"
+    version: Literal[1] = 1
+    bundle: BundleRef
+    path: str
+    file_digest: Digest
+    size_bytes: int
+    parity: Parity | None
+    attested: bool
+
+
+class BundleView(Document):
+    """A bundle, as it says of itself; nothing of it was verified beyond its own digests."""
+
+    kind: Literal["candidate.bundle"] = "candidate.bundle"
+    version: Literal[1] = 1
+    bundle: BundleRef
+    manifest: BundleManifest
+    signature: ModelSignature
+    experiment: ExperimentRecord
+    size_bytes: int
+    attestations: tuple[str, ...]
+    """Predicate types of the attestations inside; who made them was not checked."""
+
+
+class Unpacked(Document):
+    """The members of a bundle were written to a folder."""
+
+    kind: Literal["candidate.unpacked"] = "candidate.unpacked"
+    version: Literal[1] = 1
+    bundle: BundleRef
+    folder: str
+    files: tuple[MemberFile, ...]
+
+
+class Predicted(Document):
+    """Rows were predicted."""
+
+    kind: Literal["candidate.predicted"] = "candidate.predicted"
+    version: Literal[1] = 1
+    bundle: BundleRef
+    rows: int
+    path: str | None
+    attested: bool
+
+
+class KeyInfo(Document):
+    """A key."""
+
+    kind: Literal["candidate.key"] = "candidate.key"
+    version: Literal[1] = 1
+    key_id: str
+    """sha256 of the public key's SPKI PEM, in hexadecimal."""
+    public_key: str
+    """SPKI PEM."""
+    files: tuple[str, ...]
+
+
+class Written(Document):
+    """Files were written to start from."""
+
+    kind: Literal["candidate.written"] = "candidate.written"
+    version: Literal[1] = 1
+    files: tuple[str, ...]
+
+
+class SliceMetrics(Part):
+    """The metrics of one slice."""
+
+    slice: str
+    rows: int
+    metrics: dict[str, Estimate]
+
+
+class Evaluation(Document):
+    """One bundle on some rows."""
+
+    kind: Literal["candidate.evaluation"] = "candidate.evaluation"
+    version: Literal[1] = 1
+    bundle: BundleRef
+    data: DataFacts
+    alpha: float
+    slices: tuple[SliceMetrics, ...]
+    """The first is ``overall``."""
+    calibration: Estimate | None
+    """Root-mean-square calibration error, the bias of finite bins taken out."""
+    definitions: dict[str, str]
+
+
+class BenchResult(Part):
+    """What one bundle costs to serve."""
+
+    bundle: BundleRef
+    size_bytes: int
+    model_size_bytes: int
+    latency: dict[str, Estimate]
+
+
+class Benchmark(Document):
+    """Latency and size of one bundle, or of two measured in interleaved rounds."""
+
+    kind: Literal["candidate.benchmark"] = "candidate.benchmark"
+    version: Literal[1] = 1
+    results: tuple[BenchResult, ...]
+    latency_p99_ratio: Estimate | None
+    """First bundle over second; null for one bundle."""
+    rounds: int
+    calls: int
+    threads: int
+    environment: dict[str, str]
+
+
+class Audit(Document):
+    """What an audit established."""
+
+    kind: Literal["candidate.audit"] = "candidate.audit"
+    version: Literal[1] = 1
+    outcome: Outcome
+    decision: Digest
+    """Digest of the decision's canonical bytes."""
+    evidence: Digest
+    policy: Digest
+    establishes: tuple[str, ...]
+    does_not: tuple[str, ...]

@@ -1,0 +1,147 @@
+"""Recompute a verdict from its evidence, without the data, the bundles or our word for it."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candidate.document import digest_of
+from candidate.documents.decision import Decision, Verdict
+from candidate.documents.evidence import (
+    BINS_FILE,
+    EVIDENCE_FILE,
+    LATENCY_FILE,
+    POLICY_FILE,
+    STATE_FILE,
+    Evidence,
+)
+from candidate.documents.policy import Policy
+from candidate.documents.results import Audit
+from candidate.errors import InputError, IntegrityError
+from candidate.judgement.gate import Arrays, judge
+from candidate.judgement.state import State
+
+MAX_FILE_BYTES = 1 << 30
+
+
+def read_evidence(folder: Path) -> tuple[Evidence, Policy, Arrays]:
+    """Read an evidence folder, checking every digest and every shape.
+
+    Raises:
+        InputError: there is no such folder.
+        IntegrityError: a file is missing, altered or of another shape than the evidence says.
+    """
+    if not folder.is_dir():
+        raise InputError("no evidence folder", where=str(folder), hint="name it with --evidence DIR")
+    evidence = Evidence.from_bytes(_read(folder, EVIDENCE_FILE), where=EVIDENCE_FILE)
+    files = {}
+    for file in evidence.files:
+        data = _read(folder, file.name)
+        if digest_of(data) != file.digest:
+            raise IntegrityError(
+                f"evidence file is {digest_of(data)}, listed as {file.digest}", where=file.name
+            )
+        files[file.name] = data
+    policy = Policy.from_bytes(files.get(POLICY_FILE, b""), where=POLICY_FILE)
+    if policy.digest != evidence.policy:
+        raise IntegrityError(
+            "the policy beside the evidence is not the one it was measured for", where=POLICY_FILE
+        )
+    return evidence, policy, _arrays(evidence, files)
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        with (folder / name).open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise IntegrityError("evidence file cannot be read", where=name) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise IntegrityError(f"evidence file of more than {MAX_FILE_BYTES} bytes", where=name)
+    return data
+
+
+def _array(files: dict[str, bytes], name: str, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    try:
+        array = np.lib.format.read_array(io.BytesIO(files.get(name, b"")), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise IntegrityError("not an array file", where=name) from error
+    if array.dtype != np.dtype("<i8") or array.shape != shape:
+        raise IntegrityError(f"array of {array.dtype} {array.shape}, not int64 {shape}", where=name)
+    return array
+
+
+def _arrays(evidence: Evidence, files: dict[str, bytes]) -> Arrays:
+    axes, timed = evidence.state, evidence.latency
+    counts = _array(files, STATE_FILE, (len(axes.slices), axes.buckets, len(axes.statistics)))
+    bins = _array(files, BINS_FILE, (axes.buckets, len(axes.models), axes.calibration_bins, 4))
+    latency = None
+    if timed is not None:
+        latency = _array(files, LATENCY_FILE, (timed.rounds, len(timed.models), timed.calls))
+    return Arrays(state=State(counts=counts, bins=bins), latency=latency)
+
+
+def recompute(folder: Path) -> tuple[Verdict, Evidence]:
+    """Return the verdict that policy and evidence force: a pure function of the folder's bytes."""
+    evidence, policy, arrays = read_evidence(folder)
+    return judge(policy, evidence, arrays), evidence
+
+
+def audit(decision: Decision, *, evidence: Path, attested: bool) -> Audit:
+    """Hold a decision against the verdict recomputed from its evidence.
+
+    Args:
+        decision: as read; whether somebody signed it is ``attested``.
+        evidence: folder of the evidence.
+        attested: whether an approver's key was checked before.
+
+    Raises:
+        IntegrityError: the evidence is not the one decided on, or the verdict does not follow.
+    """
+    verdict, found = recompute(evidence)
+    if found.digest != decision.evidence:
+        raise IntegrityError(
+            f"the evidence is {found.digest}, the decision cites {decision.evidence}",
+            where=str(evidence.name),
+        )
+    if verdict.to_bytes() != decision.verdict.to_bytes():
+        raise IntegrityError(
+            f"recomputed outcome is {verdict.outcome}, the decision says {decision.outcome}"
+            if verdict.outcome != decision.outcome
+            else "the findings do not follow from the evidence",
+            where=str(evidence.name),
+            hint="do not act on this decision; ask for a new comparison",
+        )
+    _check_bound(decision, found)
+    establishes = [
+        "every digest of the evidence",
+        "verdict, intervals and checklist recomputed, equal in every bit",
+    ]
+    if attested:
+        establishes.insert(0, "signed by a trusted approver")
+    does_not = ["that the counts came from the data (needs the blackbox rows and both bundles)"]
+    if not attested:
+        does_not.insert(0, "who decided (give --trust)")
+    return Audit(
+        outcome=verdict.outcome,
+        decision=decision.digest,
+        evidence=found.digest,
+        policy=found.policy,
+        establishes=tuple(establishes),
+        does_not=tuple(does_not),
+    )
+
+
+def _check_bound(decision: Decision, evidence: Evidence) -> None:
+    """The decision must speak of the bundles, the policy and the data that were measured."""
+    champion = None if evidence.champion is None else evidence.champion.bundle
+    pairs = {
+        "challenger": (decision.challenger, evidence.challenger.bundle),
+        "champion": (decision.champion, champion),
+        "policy": (decision.policy, evidence.policy),
+        "data": (decision.data, evidence.data),
+    }
+    for name, (said, measured) in pairs.items():
+        if said != measured:
+            raise IntegrityError(f"the decision names another {name} than was measured", where=name)

@@ -1,0 +1,322 @@
+"""Compare a challenger with the champion on rows neither has seen, and sign what follows."""
+
+import io
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candidate.adapters import runtime
+from candidate.adapters.archive import Archive
+from candidate.adapters.attest import Signer, attest
+from candidate.document import digest_of
+from candidate.documents.decision import Decision, Verdict
+from candidate.documents.evidence import (
+    BINS_FILE,
+    EVIDENCE_FILE,
+    LATENCY_FILE,
+    POLICY_FILE,
+    STATE_FILE,
+    BundleFacts,
+    Evidence,
+    EvidenceFile,
+    LatencyAxes,
+)
+from candidate.documents.manifest import ShaDigest
+from candidate.documents.policy import Policy
+from candidate.documents.statement import DECISION_TYPE, Statement, Subject
+from candidate.documents.trust import TrustPolicy
+from candidate.errors import InputError
+from candidate.flows.latency import LATENCY_SEED, THREADS, time_rounds, timing_rows
+from candidate.flows.measuring import Measured, Scorer, is_attested, measure, read_policy
+from candidate.flows.progress import Progress, silent
+from candidate.flows.releasing import Registry
+from candidate.flows.verifying import Bundle, inspect, replay
+from candidate.judgement.gate import Arrays, judge
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison leaves: the decision, its signed form, and the evidence it rests on."""
+
+    decision: Decision
+    attestation: bytes | None
+    """Signed decision; null when no key was given."""
+    evidence: Evidence
+    files: dict[str, bytes]
+    """The evidence folder: file name to content."""
+    path: Path | None
+    """Where the decision was written."""
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """Whom the challenger is compared with, and how that was known."""
+
+    bundle: Bundle | None
+    registry: Registry | None = None
+    channel: str | None = None
+    sequence: int | None = None
+
+
+def _facts(scorer: Scorer, *, attested: bool) -> BundleFacts:
+    bundle = scorer.bundle
+    promised = bundle.manifest.serving_features
+    record = bundle.experiment
+    return BundleFacts(
+        bundle=bundle.ref,
+        size_bytes=bundle.size_bytes,
+        model_size_bytes=bundle.model_size_bytes,
+        features=bundle.signature.features,
+        promised_features=None if promised is None else tuple(feature.name for feature in promised),
+        parity=bundle.manifest.parity,
+        replay=replay(bundle, scorer.session),
+        commit=record.code.commit,
+        dirty=record.code.dirty,
+        train_data=record.data.digest,
+        train_label_mean=record.data.label_mean,
+        seeds_recorded=bool(record.seeds),
+        libraries=len(record.libraries),
+        attested=attested,
+    )
+
+
+def find_incumbent(
+    champion: str,
+    *,
+    policy: Policy,
+    registry: str | None,
+    channel: str | None,
+    now: datetime,
+    stack: ExitStack,
+) -> Incumbent:
+    """Read the champion from a bundle file, a ``REGISTRY#CHANNEL`` or ``none``.
+
+    Raises:
+        InputError: the policy and the argument disagree on whether there is a champion, or the
+            channel has none.
+    """
+    if champion != "none" and "#" in champion:
+        registry, channel = champion.rsplit("#", 1)
+    opened = Registry.open(Path(registry)) if registry is not None else None
+    if (registry is None) != (channel is None):
+        raise InputError("a registry and a channel go together", where="--registry, --channel")
+    if (champion == "none") != (policy.champion == "none"):
+        raise InputError(
+            f"the policy says champion = {policy.champion!r}, the comparison was asked for with {champion!r}",
+            where="policy champion",
+            hint="a first release needs champion = 'none' in the policy and --champion none, and no other does",
+        )
+    bundle, sequence = None, None
+    if opened is not None and channel is not None:
+        bundle, sequence = opened.champion(channel, now=now)
+    if champion == "none":
+        if bundle is not None:
+            raise InputError(
+                f"{channel} already has a champion, {bundle.ref.name} {bundle.ref.version}",
+                where="--champion none",
+                hint=f"compare with it: --champion {registry}#{channel}",
+            )
+        return Incumbent(None, opened, channel, sequence)
+    if opened is None:
+        bundle = inspect(stack.enter_context(Archive.open(Path(champion))))
+    if bundle is None:
+        raise InputError(
+            f"{channel} has no champion yet",
+            where=champion,
+            hint="for a first release use --champion none and a policy with champion = 'none'",
+        )
+    return Incumbent(bundle, opened, channel, sequence)
+
+
+def array_bytes(array: NDArray[np.int64]) -> bytes:
+    """Return the ``.npy`` bytes (format 1.0, little endian, C order) of an array of int64."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(
+        buffer, np.ascontiguousarray(array, dtype="<i8"), version=(1, 0), allow_pickle=False
+    )
+    return buffer.getvalue()
+
+
+def _bundle_evidence(
+    scorers: Sequence[Scorer],
+    facts: Sequence[BundleFacts],
+    policy: Policy,
+    measured: Measured,
+    timed: tuple[NDArray[np.int64], LatencyAxes],
+) -> tuple[Evidence, dict[str, bytes]]:
+    files = {
+        POLICY_FILE: policy.to_bytes(),
+        STATE_FILE: array_bytes(measured.state.counts),
+        BINS_FILE: array_bytes(measured.state.bins),
+        LATENCY_FILE: array_bytes(timed[0]),
+    }
+    evidence = Evidence(
+        challenger=facts[0],
+        champion=facts[1] if len(scorers) > 1 else None,
+        policy=policy.digest,
+        data=measured.data,
+        state=measured.axes,
+        latency=timed[1],
+        environment=runtime.fingerprint(THREADS),
+        files=tuple(
+            EvidenceFile(name=name, digest=digest_of(data), size=len(data))
+            for name, data in sorted(files.items())
+        ),
+    )
+    return evidence, {**files, EVIDENCE_FILE: evidence.to_bytes()}
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _decide(
+    verdict: Verdict, evidence: Evidence, incumbent: Incumbent, *, now: datetime, hours: int
+) -> Decision:
+    champion = evidence.champion.bundle if evidence.champion is not None else None
+    return Decision(
+        outcome=verdict.outcome,
+        challenger=evidence.challenger.bundle,
+        champion=champion,
+        rollback_target=champion,
+        policy=evidence.policy,
+        evidence=evidence.digest,
+        data=evidence.data,
+        registry=None if incumbent.registry is None else incumbent.registry.genesis.registry,
+        channel=incumbent.channel,
+        sequence=incumbent.sequence,
+        issued=_timestamp(now),
+        expires=_timestamp(now + timedelta(hours=hours)),
+        findings=verdict.findings,
+        checklist=verdict.checklist,
+        risks=verdict.risks,
+    )
+
+
+def decision_statement(decision: Decision) -> Statement:
+    """Return the in-toto statement that is signed: the decision about the challenger."""
+    subject = Subject(
+        name=f"{decision.challenger.name}-{decision.challenger.version}",
+        digest=ShaDigest(sha256=decision.challenger.digest.removeprefix("sha256:")),
+    )
+    return Statement(
+        subject=(subject,), predicate_type=DECISION_TYPE, predicate=decision.model_dump(mode="json")
+    )
+
+
+def write_outcome(out: Path, name: str, decision: bytes, files: dict[str, bytes]) -> Path:
+    """Write ``NAME.json`` and its evidence folder, all or nothing.
+
+    Raises:
+        InputError: they exist already; a decision is never overwritten.
+    """
+    target, folder = out / f"{name}.json", out / evidence_folder(name)
+    for path in (target, folder):
+        if path.exists():
+            raise InputError(
+                f"{path.name} exists already, and a decision is never overwritten",
+                where=str(out),
+                hint="give another --out folder or --name",
+            )
+    out.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out))
+    try:
+        (staging / "evidence").mkdir()
+        for file, data in files.items():
+            (staging / "evidence" / file).write_bytes(data)
+        (staging / "decision").write_bytes(decision)
+        (staging / "evidence").rename(folder)
+        (staging / "decision").rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def evidence_folder(name: str) -> str:
+    """Return the name of the evidence folder that belongs to the decision ``NAME.json``."""
+    return "evidence" if name == "decision" else f"{name}.evidence"
+
+
+def compare(
+    challenger: Path,
+    *,
+    champion: str | Path,
+    policy: Policy | Path,
+    data: Path,
+    out: Path | None = None,
+    name: str = "decision",
+    signer: Signer | None = None,
+    trust: TrustPolicy | None = None,
+    registry: str | Path | None = None,
+    channel: str | None = None,
+    now: datetime | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Measure the challenger beside the champion and decide.
+
+    Args:
+        challenger: bundle file.
+        champion: bundle file, ``REGISTRY#CHANNEL`` or ``none``.
+        policy: what must hold, fixed before the run.
+        data: blackbox rows.
+        out: folder to write ``NAME.json`` and its evidence to; nothing is written without it.
+        name: stem of the decision's file.
+        signer: approver's key; without it the decision is not signed and cannot be promoted.
+        trust: whose bundles are accepted; by default the registry's own trust.
+        registry: for a first release, the registry it is meant for.
+        channel: for a first release, the channel it is meant for.
+        now: time of the decision, aware; by default this moment.
+        progress: told what is being done and how far it is.
+
+    Raises:
+        InputError: policy, data or bundle cannot be used together.
+        IntegrityError: a bundle or the registry is not what it should be.
+        RefusedError: no trusted builder attested a bundle.
+    """
+    now = datetime.now(UTC) if now is None else now
+    rules = policy if isinstance(policy, Policy) else read_policy(policy)
+    if out is not None and (out / f"{name}.json").exists():
+        write_outcome(out, name, b"", {})  # refuses before the long work, not after it
+    with ExitStack() as stack:
+        incumbent = find_incumbent(
+            str(champion),
+            policy=rules,
+            registry=None if registry is None else str(registry),
+            channel=channel,
+            now=now,
+            stack=stack,
+        )
+        if trust is None and incumbent.registry is not None:
+            trust = incumbent.registry.genesis.trust
+        bundles = [inspect(stack.enter_context(Archive.open(challenger)))]
+        if incumbent.bundle is not None:
+            bundles.append(incumbent.bundle)
+        attested = [is_attested(bundle, trust, now) for bundle in bundles]
+        scorers = [
+            Scorer(role=role, bundle=bundle, session=bundle.session(threads=THREADS))
+            for role, bundle in zip(("challenger", "champion"), bundles, strict=False)
+        ]
+        facts = [_facts(scorer, attested=known) for scorer, known in zip(scorers, attested, strict=True)]
+        measured = measure(scorers, data=data, policy=rules, progress=progress)
+        timed = time_rounds(
+            timing_rows(scorers, data),
+            rounds=rules.bench.rounds,
+            calls=rules.bench.calls,
+            seed=LATENCY_SEED,
+            threads=THREADS,
+            progress=progress,
+        )
+    evidence, files = _bundle_evidence(scorers, facts, rules, measured, timed)
+    verdict = judge(rules, evidence, Arrays(state=measured.state, latency=timed[0]))
+    hours = 24 if trust is None else trust.max_decision_age_hours
+    decision = _decide(verdict, evidence, incumbent, now=now, hours=hours)
+    attestation = None if signer is None else attest(decision_statement(decision), signer).to_bytes()
+    path = None if out is None else write_outcome(out, name, attestation or decision.to_bytes(), files)
+    return Comparison(decision=decision, attestation=attestation, evidence=evidence, files=files, path=path)

@@ -1,0 +1,83 @@
+"""Measure one bundle on some rows: metrics with intervals, overall and by slice. No verdict."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from candidate.adapters.archive import Archive
+from candidate.documents.policy import DataRules, Optimizing, Policy, QualityMetric
+from candidate.documents.results import Evaluation, SliceMetrics
+from candidate.documents.trust import TrustPolicy
+from candidate.errors import InputError
+from candidate.flows.measuring import Scorer, is_attested, measure, read_policy
+from candidate.flows.progress import Progress, silent
+from candidate.flows.verifying import Bundle, inspect
+from candidate.judgement.calibration import calibration_estimate
+from candidate.judgement.gate import estimate_metric
+from candidate.judgement.metrics import METRICS
+
+
+def _policy_for(bundle: Bundle, label: str | None, unit: str | None) -> Policy:
+    """Return the policy of an evaluation that was given none: nothing to hold, all to report."""
+    unit = unit or bundle.experiment.data.unit
+    if unit is None:
+        raise InputError(
+            "neither a policy nor the bundle says which column is the independent unit",
+            where=bundle.ref.name,
+            hint="give --policy FILE, or set [data] unit in candidate.toml when building",
+        )
+    return Policy(
+        data=DataRules(label=label or bundle.signature.label, unit=unit),
+        optimizing=Optimizing(metric="log_loss", require="non_inferior", margin=0.0),
+    )
+
+
+def evaluate(
+    bundle: Path,
+    *,
+    data: Path,
+    policy: Policy | Path | None = None,
+    trust: TrustPolicy | None = None,
+    now: datetime | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Measure one bundle: every metric, overall and for each slice that the policy names.
+
+    Args:
+        bundle: bundle file.
+        data: labelled rows.
+        policy: names label, unit and slices; by default those recorded in the bundle.
+        trust: if given, a trusted builder must have attested the bundle.
+        now: time at which the trust is looked at; by default this moment.
+        progress: told the share of rows done.
+
+    Raises:
+        InputError: data and bundle do not fit together.
+        IntegrityError: the bundle is not what it should be.
+    """
+    rules = read_policy(policy) if isinstance(policy, Path) else policy
+    with Archive.open(bundle) as archive:
+        opened = inspect(archive)
+        is_attested(opened, trust, datetime.now(UTC) if now is None else now)
+        rules = _policy_for(opened, None, None) if rules is None else rules
+        scorer = Scorer("challenger", opened, opened.session())
+        measured = measure([scorer], data=data, policy=rules, progress=progress)
+    names: tuple[QualityMetric, ...] = tuple(METRICS)
+    slices = tuple(
+        SliceMetrics(
+            slice=key.name,
+            rows=int(measured.state.counts[index, :, 0].sum()),
+            metrics={
+                name: estimate_metric(measured.state, measured.axes, name, index, "challenger", rules.alpha)
+                for name in names
+            },
+        )
+        for index, key in enumerate(measured.axes.slices)
+    )
+    return Evaluation(
+        bundle=opened.ref,
+        data=measured.data,
+        alpha=rules.alpha,
+        slices=slices,
+        calibration=calibration_estimate(measured.state, measured.axes, "challenger", rules.alpha),
+        definitions={name: METRICS[name].definition for name in names},
+    )

@@ -1,0 +1,86 @@
+"""Predict rows exactly as serving does: the input schema enforced, the graph's own transforms."""
+
+import contextlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from candidate.adapters import dataset
+from candidate.adapters.archive import Archive
+from candidate.adapters.runtime import scores_of
+from candidate.documents.results import Predicted
+from candidate.documents.trust import TrustPolicy
+from candidate.errors import InputError
+from candidate.flows.measuring import is_attested
+from candidate.flows.progress import Progress, silent
+from candidate.flows.verifying import Bundle, inspect
+
+BATCH_ROWS = 65_536
+
+
+def predictions(bundle: Bundle, session: Any, batch: Any, *, first_row: int = 0, where: str = "") -> dict[str, Any]:
+    """Return the label and, for a classifier, the score of every row of an Arrow batch."""
+    feeds = dataset.feeds(batch, bundle.signature.inputs, first_row=first_row, where=where)
+    labels, scores = scores_of(bundle.signature, session.run(feeds))
+    columns: dict[str, Any] = {"prediction": np.asarray(labels)}
+    if scores is not None:
+        columns["score"] = scores
+    return columns
+
+
+def predict(
+    bundle: Path,
+    rows: Path,
+    *,
+    out: Path | None = None,
+    trust: TrustPolicy | None = None,
+    now: datetime | None = None,
+    progress: Progress = silent,
+) -> Predicted:
+    """Predict a file of rows into a Parquet file, or count what could be predicted.
+
+    Args:
+        bundle: bundle file.
+        rows: Parquet, CSV or JSON lines with the bundle's feature columns.
+        out: Parquet file with the columns ``prediction`` and ``score``, in the order of the rows.
+        trust: if given, a trusted builder must have attested the bundle.
+        now: time at which the trust is looked at; by default this moment.
+        progress: told the share of rows done.
+
+    Raises:
+        InputError: a column is missing, or a value does not fit the input schema.
+        IntegrityError: the bundle is not what it should be.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with Archive.open(bundle) as archive:
+        opened = inspect(archive)
+        attested = is_attested(opened, trust, datetime.now(UTC) if now is None else now)
+        session = opened.session()
+    if out is not None and out.exists():
+        raise InputError("exists already", where=str(out), hint="name a file that does not exist yet")
+    partial = None if out is None else out.with_name(f".{out.name}.{os.getpid()}.partial")
+    writer, count, expected = None, 0, dataset.row_count(rows)
+    try:
+        for batch in dataset.batches(rows, opened.signature.features, rows=BATCH_ROWS):
+            columns = predictions(opened, session, batch, first_row=count, where=rows.name)
+            table = pa.table(columns)
+            if partial is not None:
+                writer = writer or pq.ParquetWriter(partial, table.schema)
+                writer.write_table(table)
+            count += batch.num_rows
+            progress("predicting", None if not expected else count / expected)
+        if writer is not None and partial is not None and out is not None:
+            writer.close()
+            partial.rename(out)
+    finally:
+        if writer is not None:
+            writer.close()
+        if partial is not None:
+            with contextlib.suppress(FileNotFoundError):
+                partial.unlink()
+    return Predicted(bundle=opened.ref, rows=count, path=None if out is None else str(out), attested=attested)

@@ -1,0 +1,112 @@
+"""Say what a file is, and lay a bundle's members out as files; neither trusts what it reads."""
+
+import os
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from candidate.adapters.archive import Archive
+from candidate.adapters.attest import unverified_statement
+from candidate.document import MAX_DOCUMENT_BYTES, Document, canonical
+from candidate.documents.decision import Decision
+from candidate.documents.evidence import EVIDENCE_FILE, Evidence
+from candidate.documents.manifest import MANIFEST_PATH
+from candidate.documents.results import BundleView, Unpacked
+from candidate.documents.statement import DECISION_TYPE
+from candidate.errors import InputError, IntegrityError
+from candidate.flows.releasing import Registry
+from candidate.flows.verifying import inspect
+
+
+def show(path: Path) -> Document:
+    """Return the document that a path holds: a bundle, a decision, evidence or a registry's status.
+
+    Raises:
+        InputError: it is none of these.
+        IntegrityError: it is one of these, and broken.
+    """
+    if path.is_dir():
+        if (path / "registry.json").is_file():
+            return Registry.open(path).status(now=datetime.now(UTC))
+        if (path / EVIDENCE_FILE).is_file():
+            return Evidence.from_bytes((path / EVIDENCE_FILE).read_bytes(), where=EVIDENCE_FILE)
+        raise InputError("neither a registry nor an evidence folder", where=str(path))
+    try:
+        with path.open("rb") as file:
+            head = file.read(1)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    if head == b"{":
+        return read_decision(path)
+    with Archive.open(path) as archive:
+        bundle = inspect(archive)
+        return BundleView(
+            bundle=bundle.ref,
+            manifest=bundle.manifest,
+            signature=bundle.signature,
+            experiment=bundle.experiment,
+            size_bytes=bundle.size_bytes,
+            attestations=tuple(unverified_statement(data).predicate_type for data in bundle.attestations),
+        )
+
+
+def read_decision(path: Path) -> Decision:
+    """Return the decision in a file, signed or not, without checking who signed it.
+
+    Raises:
+        InputError: unreadable, or not a decision.
+        IntegrityError: a decision in a broken form.
+    """
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= MAX_DOCUMENT_BYTES else b""
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    if size > MAX_DOCUMENT_BYTES:
+        raise InputError(f"{size} bytes is no decision", where=str(path))
+    return decision_in(data, where=path.name)
+
+
+def decision_in(data: bytes, *, where: str) -> Decision:
+    """Return the decision in these bytes, signed or not, without checking who signed it."""
+    if b'"dsseEnvelope"' not in data[:200]:
+        return Decision.from_bytes(data, where=where)
+    statement = unverified_statement(data, where=where)
+    if statement.predicate_type != DECISION_TYPE:
+        raise InputError(f"an attestation of type {statement.predicate_type}, not a decision", where=where)
+    return Decision.from_bytes(canonical(statement.predicate), where=where)
+
+
+def unpack(bundle: Path, folder: Path) -> Unpacked:
+    """Write a bundle's members into a new folder: all of them, or nothing.
+
+    Every digest is checked first. No link is followed or made.
+
+    Raises:
+        InputError: the folder exists, or cannot be made.
+        IntegrityError: the bundle is not what it should be.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise InputError("exists already", where=str(folder), hint="name a folder that does not exist yet")
+    with Archive.open(bundle) as archive:
+        opened = inspect(archive)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        except OSError as error:
+            raise InputError(f"cannot be made: {error.strerror}", where=str(folder)) from error
+        try:
+            for name in (MANIFEST_PATH, *(file.name for file in opened.manifest.files)):
+                target = staging / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(opened.read(name))
+            staging.chmod(0o755)
+            staging.rename(folder)
+        except OSError as error:
+            raise IntegrityError(f"cannot be written: {error.strerror}", where=str(folder)) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return Unpacked(bundle=opened.ref, folder=str(folder), files=opened.manifest.files)

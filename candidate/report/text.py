@@ -1,0 +1,258 @@
+"""Documents as plain text for a terminal: the verdict word first, then why, then what to do next."""
+
+import unicodedata
+
+from candidate.documents.decision import Decision, Estimate, Finding
+from candidate.documents.evidence import BundleRef
+from candidate.documents.manifest import BundleManifest, ExperimentRecord, ModelSignature
+
+WIDTH = 100
+
+
+def printable(text: str) -> str:
+    """Return the text without control, bidirectional or zero-width characters.
+
+    Names come out of files; a terminal must never be steered by one.
+    """
+    return "".join(
+        char
+        if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn"} or char == "\n"
+        else "\N{REPLACEMENT CHARACTER}"
+        for char in text
+    )
+
+
+def short(digest: str) -> str:
+    """Return a digest's first twelve hexadecimal digits, enough for people to tell two apart."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def named(bundle: BundleRef | None) -> str:
+    """Return ``NAME VERSION (DIGEST)``, or ``none``."""
+    return "none" if bundle is None else f"{bundle.name} {bundle.version} ({short(bundle.digest)})"
+
+
+def number(value: float) -> str:
+    """Return a number with at most five significant digits, thousands apart."""
+    if value == int(value) and abs(value) < 1e15:  # noqa: PLR2004 - integers a double holds exactly
+        return f"{int(value):,}"
+    return f"{value:.5g}"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in the unit people would say it in."""
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if amount < 1024 or unit == "GiB":  # noqa: PLR2004 - bytes in a KiB
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError  # the last unit always returns
+
+
+def estimated(estimate: Estimate) -> str:
+    """Return ``value [lower, upper] unit``."""
+    low = "" if estimate.lower is None else number(estimate.lower)
+    high = "" if estimate.upper is None else number(estimate.upper)
+    interval = f" [{low}, {high}]" if low or high else ""
+    return f"{number(estimate.value)}{interval} {estimate.unit}".rstrip()
+
+
+def headline(decision: Decision) -> str:
+    """Return the verdict in one line."""
+    challenger, champion = decision.challenger, decision.champion
+    name = f"{challenger.name} {challenger.version}"
+    against = "a first release" if champion is None else f"{champion.name} {champion.version}"
+    says = {
+        "go": f"GO: {name} may " + ("be the first release" if champion is None else f"replace {against}"),
+        "no-go": f"NO-GO: {name} may not " + ("be released" if champion is None else f"replace {against}"),
+        "inconclusive": f"INCONCLUSIVE: not enough evidence that {name} may "
+        + ("be released" if champion is None else f"replace {against}"),
+    }
+    return says[decision.outcome]
+
+
+def _order(finding: Finding) -> tuple[int, int]:
+    rank = {"fail": 0, "open": 1, "pass": 2, "blind": 3}
+    return rank[finding.status], 0 if finding.blocks else 1
+
+
+def _finding(finding: Finding) -> str:
+    where = f" [{finding.slice}]" if finding.slice not in {None, "overall"} else ""
+    return f"  {finding.status:<5} {finding.metric}{where}: {finding.why}"
+
+
+def deciding(decision: Decision) -> tuple[Finding, ...]:
+    """Return the findings that forced the outcome: those that fail, else those that stay open."""
+    failed = tuple(finding for finding in decision.findings if finding.status == "fail")
+    if failed:
+        return failed
+    return tuple(
+        finding for finding in decision.findings if finding.blocks and finding.status in {"open", "blind"}
+    )
+
+
+def decision_text(decision: Decision) -> str:
+    """Return a decision as a page of text."""
+    lines = [headline(decision), ""]
+    forced = deciding(decision)
+    if forced:
+        lines.append("Because:")
+        lines += [_finding(finding) for finding in forced]
+        lines.append("")
+    rest = [finding for finding in decision.findings if finding not in forced]
+    shown = sorted((f for f in rest if f.status != "blind" and (f.blocks or f.status != "pass")), key=_order)
+    watched = [finding for finding in rest if finding not in shown]
+    if shown:
+        lines.append("Also found:" if forced else "Found:")
+        lines += [_finding(finding) for finding in shown]
+    blind = [finding for finding in watched if finding.status == "blind"]
+    clear = [finding for finding in watched if finding.status == "pass"]
+    if clear:
+        lines.append(f"  pass  {len(clear)} more, none of which blocks: {_names(clear)}")
+    if blind:
+        lines.append(f"  blind {len(blind)} with too few rows to see a change: {_names(blind)}")
+    lines += ["", "Checklist of a model candidate:"]
+    lines += [
+        f"  {item.number} {item.status:<6} {item.claim}"
+        + ("" if item.required else " (not required)")
+        + (f": {item.why}" if item.status != "pass" else "")
+        for item in decision.checklist
+    ]
+    lines += ["", *_bound(decision)]
+    return printable("\n".join(lines))
+
+
+def _names(findings: list[Finding]) -> str:
+    names = list(dict.fromkeys(finding.slice or finding.metric for finding in findings))
+    text = ", ".join(names[:12])
+    return text if len(names) <= 12 else f"{text} and {len(names) - 12} more"  # noqa: PLR2004 - one line
+
+
+def _bound(decision: Decision) -> list[str]:
+    data, risks = decision.data, decision.risks
+    channel = (
+        f"{decision.channel} as of log entry {decision.sequence}"
+        if decision.channel
+        else "not bound to a channel"
+    )
+    return [
+        f"Measured on {data.rows:,} rows of {data.units:,} {data.unit}s; data {short(data.file)}, "
+        f"policy {short(decision.policy)}, evidence {short(decision.evidence)}.",
+        f"Risk of a wrong go at most {risks.false_go:.0%} for each guard, of a wrong no-go at most "
+        f"{risks.false_no_go:.0%} over {risks.no_go_claims} claims; planned with power {risks.power:.0%}.",
+        f"Rollback target: {named(decision.rollback_target)}.",
+        f"Channel: {channel}; expires {decision.expires}.",
+    ]
+
+
+def bundle_text(
+    ref: BundleRef, manifest: BundleManifest, signature: ModelSignature, experiment: ExperimentRecord
+) -> str:
+    """Return a bundle as a page of text."""
+    parity = manifest.parity
+    code = experiment.code
+    commit = "no commit on record" if code.commit is None else f"commit {code.commit[:12]}"
+    lines = [
+        f"BUNDLE {ref.name} {ref.version}",
+        f"  identity   {ref.digest}",
+        f"  task       {signature.task}, label {signature.label}, classes {', '.join(map(str, signature.classes))}",
+        f"  features   {len(signature.features)}: {', '.join(signature.features)}",
+        f"  trained on {experiment.data.rows:,} rows, data {short(experiment.data.digest)}",
+        f"  from       {code.source}, {commit}{' with uncommitted changes' if code.dirty else ''}",
+        "  parity     "
+        + (
+            "not measured: the source was an ONNX graph"
+            if parity is None
+            else f"{parity.rows:,} rows at {parity.float_bits} bits: largest difference {parity.max_difference:.2g}, "
+            f"{parity.label_flips} labels flipped"
+        ),
+        "  members",
+        *(
+            f"    {file.name:<42} {size(file.size):>10}  {short(file.digest.sha256)}"
+            for file in manifest.files
+        ),
+    ]
+    return printable("\n".join(lines))
+
+
+def built_text(built: Built) -> str:
+    """Return what was built."""
+    parity = built.parity
+    proof = (
+        "the source was an ONNX graph, so there was nothing to compare it with"
+        if parity is None
+        else f"{parity.rows:,} real rows at {parity.float_bits} bits differ by at most {parity.max_difference:.2g}, "
+        f"{parity.label_flips} labels flipped"
+    )
+    lines = [
+        f"built {built.path} ({size(built.size_bytes)})",
+        f"  identity {built.bundle.digest}",
+        f"  parity   {proof}",
+        f"  attested {'yes' if built.attested else 'no: give --key, or nobody will trust it'}",
+    ]
+    return printable("\n".join(lines))
+
+
+def verified_text(result: Verification) -> str:
+    """Return what was verified."""
+    lines = [f"VERIFIED {named(result.bundle)}"]
+    lines += [f"  {check.status:<7} {check.name}: {check.detail}" for check in result.checks]
+    return printable("\n".join(lines))
+
+
+def unpacked_text(result: Unpacked) -> str:
+    """Return what was unpacked."""
+    return printable(f"unpacked {named(result.bundle)}: {len(result.files) + 1} files in {result.folder}")
+
+
+def predicted_text(result: Predicted) -> str:
+    """Return what was predicted."""
+    where = f" to {result.path}" if result.path else ""
+    return printable(f"predicted {result.rows:,} rows with {named(result.bundle)}{where}")
+
+
+def evaluation_text(result: Evaluation) -> str:
+    """Return metrics as a table: one line a slice."""
+    names = [name for name in ("log_loss", "brier", "accuracy", "precision", "recall") if name in result.definitions]
+    level = f"{1 - 2 * result.alpha:.0%}"
+    lines = [
+        f"{named(result.bundle)} on {result.data.rows:,} rows of {result.data.units:,} {result.data.unit}s; "
+        f"intervals at {level}",
+        f"  {'slice':<24} {'rows':>9}  " + "  ".join(f"{name:<26}" for name in names),
+    ]
+    for part in result.slices:
+        cells = "  ".join(f"{_cell(part.metrics.get(name)):<26}" for name in names)
+        lines.append(f"  {part.slice[:24]:<24} {part.rows:>9,}  {cells}")
+    if result.calibration is not None:
+        lines.append(f"  calibration error (root mean square, debiased): {estimated(result.calibration)}")
+    return printable("\n".join(lines))
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "undefined"
+    if estimate.lower is None or estimate.upper is None:
+        return f"{estimate.value:.4f} (too few units)"
+    return f"{estimate.value:.4f} [{estimate.lower:.4f}, {estimate.upper:.4f}]"
+
+
+def benchmark_text(result: Benchmark) -> str:
+    """Return latency and size, one block a bundle."""
+    lines = [
+        f"single rows, {result.threads} thread, {result.rounds} rounds of {result.calls} calls"
+        + (", both bundles in turn" if len(result.results) > 1 else "")
+    ]
+    for part in result.results:
+        lines.append(f"  {named(part.bundle)}: {size(part.size_bytes)}, model {size(part.model_size_bytes)}")
+        lines += [f"    {name:<15} {estimated(estimate)}" for name, estimate in part.latency.items()]
+    if result.latency_p99_ratio is not None:
+        lines.append(f"  p99, first over second: {estimated(result.latency_p99_ratio)}")
+    return printable("\n".join(lines))
+
+
+def audit_text(result: Audit) -> str:
+    """Return what an audit established, and what it did not."""
+    lines = [f"the decision ({result.outcome}) follows from its evidence"]
+    lines += [f"  established     {claim}" for claim in result.establishes]
+    lines += [f"  not established {claim}" for claim in result.does_not]
+    return printable("\n".join(lines))
