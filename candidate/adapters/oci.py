@@ -1,0 +1,221 @@
+"""The OCI objects of a bundle as a pure function of its members, for writer and reader alike.
+
+The strict reader never trusts what it can derive: it runs the same functions over what it read
+and compares bytes, so there is one content manifest for one set of members.
+
+Sources: OCI image-spec v1.1 (manifest, index, referrers by ``subject``), CNCF ModelPack model-spec
+v1, cosign's bundle specification (attestations as referrers), in-toto release predicate v0.1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from candidate.document import digest_of
+from candidate.documents.manifest import Descriptor, MemberFile, Role, ShaDigest
+from candidate.documents.oci import (
+    ATTESTATION_CONTENT,
+    ATTESTATION_PREDICATE,
+    EMPTY_BYTES,
+    EMPTY_TYPE,
+    FILEPATH,
+    LAYER_TYPES,
+    MANIFEST_TYPE,
+    MODEL_ARTIFACT_TYPE,
+    MODEL_CONFIG_TYPE,
+    REF_NAME,
+    ROLE,
+    SIGSTORE_TYPE,
+    TITLE,
+    ModelConfig,
+    ModelDescriptor,
+    ModelDetails,
+    ModelFs,
+    OciDescriptor,
+    OciIndex,
+    OciManifest,
+)
+from candidate.documents.statement import RELEASE_TYPE, ReleasePredicate, Statement, Subject
+from candidate.errors import InputError
+
+ATTESTATION_CONTENT_VALUE = "dsse-envelope"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a bundle, with its bytes."""
+
+    path: str
+    role: Role
+    data: bytes
+
+    @property
+    def file(self) -> MemberFile:
+        """The member as ``candidate.json`` lists it."""
+        digest = ShaDigest(sha256=digest_of(self.data).removeprefix("sha256:"))
+        return MemberFile(name=self.path, digest=digest, size=len(self.data), role=self.role)
+
+
+@dataclass(frozen=True)
+class Content:
+    """The content manifest of a bundle, its digest (the bundle's identity), and every blob by digest."""
+
+    manifest: bytes
+    digest: str
+    blobs: dict[str, bytes]
+
+    @property
+    def descriptor(self) -> OciDescriptor:
+        """What refers to the content manifest, without annotations."""
+        return manifest_descriptor(self.manifest)
+
+
+def manifest_descriptor(manifest: bytes) -> OciDescriptor:
+    """Return the descriptor of a content manifest, without annotations."""
+    return OciDescriptor(
+        media_type=MANIFEST_TYPE,
+        digest=digest_of(manifest),
+        size=len(manifest),
+        artifact_type=MODEL_ARTIFACT_TYPE,
+    )
+
+
+def layer_of(file: MemberFile) -> OciDescriptor:
+    """Return the layer that carries a member, raw."""
+    return OciDescriptor(
+        media_type=LAYER_TYPES[file.role],
+        digest="sha256:" + file.digest.sha256,
+        size=file.size,
+        annotations={FILEPATH: file.name, TITLE: file.name, ROLE: file.role},
+    )
+
+
+def manifest_of(files: Sequence[MemberFile], *, descriptor: Descriptor, precision: str | None) -> tuple[bytes, bytes]:
+    """Return the bytes of the content manifest and of the config blob for these members.
+
+    Args:
+        files: every member, ``candidate.json`` among them, in any order.
+        descriptor: who the model is.
+        precision: of the graph's numbers, for example ``float32``; ModelPack's field.
+
+    Returns:
+        The content manifest (layers sorted by path) and the config it refers to.
+    """
+    layers = tuple(layer_of(file) for file in sorted(files, key=lambda file: file.name))
+    config = ModelConfig(
+        descriptor=ModelDescriptor(
+            name=descriptor.name,
+            version=descriptor.version,
+            created_at=descriptor.created_at,
+            licenses=descriptor.licenses or None,
+            revision=descriptor.revision,
+        ),
+        config=ModelDetails(precision=precision),
+        modelfs=ModelFs(diff_ids=tuple(layer.digest for layer in layers)),
+    ).to_bytes()
+    manifest = OciManifest(
+        artifact_type=MODEL_ARTIFACT_TYPE,
+        config=OciDescriptor(media_type=MODEL_CONFIG_TYPE, digest=digest_of(config), size=len(config)),
+        layers=layers,
+    )
+    return manifest.to_bytes(), config
+
+
+def content_of(members: Sequence[Member], *, descriptor: Descriptor, precision: str | None) -> Content:
+    """Return the content manifest, the config and the layers of a bundle.
+
+    Args:
+        members: every member, ``candidate.json`` among them, in any order.
+        descriptor: who the model is.
+        precision: of the graph's numbers, for example ``float32``.
+
+    Raises:
+        InputError: two members have the same path, or paths that differ only in case.
+    """
+    seen: dict[str, str] = {}
+    for member in members:
+        other = seen.get(member.path.casefold())
+        if other is not None:
+            raise InputError(f"two members share the path {member.path!r} (the other: {other!r})")
+        seen[member.path.casefold()] = member.path
+    files = [member.file for member in members]
+    manifest, config = manifest_of(files, descriptor=descriptor, precision=precision)
+    blobs = {"sha256:" + file.digest.sha256: member.data for file, member in zip(files, members, strict=True)}
+    digest = digest_of(manifest)
+    return Content(manifest, digest, {**blobs, digest_of(config): config, digest: manifest})
+
+
+def attestation_manifest(
+    subject: OciDescriptor, attestation: OciDescriptor, predicate_type: str
+) -> tuple[OciDescriptor, bytes]:
+    """Return the referrer manifest for an attestation: its descriptor in the index, and its bytes."""
+    notes = {ATTESTATION_CONTENT: ATTESTATION_CONTENT_VALUE, ATTESTATION_PREDICATE: predicate_type}
+    manifest = OciManifest(
+        artifact_type=SIGSTORE_TYPE,
+        config=OciDescriptor(media_type=EMPTY_TYPE, digest=digest_of(EMPTY_BYTES), size=len(EMPTY_BYTES)),
+        layers=(attestation,),
+        subject=subject.model_copy(update={"annotations": None}),
+        annotations=notes,
+    ).to_bytes()
+    descriptor = OciDescriptor(
+        media_type=MANIFEST_TYPE,
+        digest=digest_of(manifest),
+        size=len(manifest),
+        artifact_type=SIGSTORE_TYPE,
+        annotations=notes,
+    )
+    return descriptor, manifest
+
+
+def attestation_layer(attestation: bytes) -> OciDescriptor:
+    """Return the descriptor of an attestation's bytes."""
+    return OciDescriptor(media_type=SIGSTORE_TYPE, digest=digest_of(attestation), size=len(attestation))
+
+
+def attestation_blobs(
+    content_descriptor: OciDescriptor, attestation: bytes, predicate_type: str
+) -> tuple[OciDescriptor, dict[str, bytes]]:
+    """Return the referrer manifest's descriptor for the index, and the blobs that it brings.
+
+    Args:
+        content_descriptor: descriptor of the content manifest that the attestation is about.
+        attestation: one sigstore-bundle JSON.
+        predicate_type: the predicate type of the statement inside.
+    """
+    layer = attestation_layer(attestation)
+    descriptor, manifest = attestation_manifest(content_descriptor, layer, predicate_type)
+    blobs = {
+        descriptor.digest: manifest,
+        layer.digest: attestation,
+        digest_of(EMPTY_BYTES): EMPTY_BYTES,
+    }
+    return descriptor, blobs
+
+
+def index_of(content: Content | OciDescriptor, version: str, referrers: Sequence[OciDescriptor] = ()) -> bytes:
+    """Return ``index.json``: the content manifest tagged with the version, then the referrers by digest."""
+    first = content.descriptor if isinstance(content, Content) else content
+    tagged = first.model_copy(update={"annotations": {REF_NAME: version}})
+    others = sorted(referrers, key=lambda descriptor: descriptor.digest)
+    return OciIndex(manifests=(tagged, *others)).to_bytes()
+
+
+def package_url(name: str, version: str, digest: str) -> str:
+    """Return the package URL (purl, type ``oci``) of a bundle."""
+    return f"pkg:oci/{quote(name, safe='')}@{quote(digest, safe='')}?tag={quote(version, safe='')}"
+
+
+def release_statement(name: str, version: str, digest: str) -> Statement:
+    """Return the statement a builder signs: this name and version is that content manifest.
+
+    Args:
+        name: of the bundle.
+        version: of the bundle.
+        digest: of the content manifest, ``sha256:…``.
+    """
+    predicate = ReleasePredicate(purl=package_url(name, version, digest), package_id=name)
+    return Statement(
+        subject=(Subject(name=f"{name}-{version}", digest=ShaDigest(sha256=digest.removeprefix("sha256:"))),),
+        predicate_type=RELEASE_TYPE,
+        predicate=predicate.model_dump(mode="json"),
+    )
