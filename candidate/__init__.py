@@ -1,3 +1,99 @@
-"""Decide whether a trained model may replace the one in production, and prove it."""
+"""Decide whether a trained model may replace the one in production, and prove it.
+
+The whole of it in five calls, each with a command of the same name::
+
+    built = candidate.build("candidate.toml", signer=builder)
+    candidate.verify(built.path, trust=trust)
+    found = candidate.compare(built.path, champion="registry#late-flights/prod",
+                              policy="policy.toml", data="blackbox.parquet", signer=approver)
+    candidate.promote(built.path, decision=found.signed, registry=registry,
+                      channel="late-flights/prod", signer=promoter)
+    candidate.rollback(registry=registry, channel="late-flights/prod", reason="INC-42", signer=oncall)
+
+Names are looked up when they are first used, so that importing this package imports nothing heavy.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from candidate.adapters.attest import Signer as Signer
+    from candidate.adapters.attest import load_signer as load_signer
+    from candidate.adapters.attest import new_key as new_key
+    from candidate.adapters.trust import read_trust as read_trust
+    from candidate.adapters.trust import write_trust as write_trust
+    from candidate.documents.decision import Decision as Decision
+    from candidate.documents.evidence import Evidence as Evidence
+    from candidate.documents.policy import Policy as Policy
+    from candidate.documents.spec import BuildSpec as BuildSpec
+    from candidate.documents.trust import RoleName as RoleName
+    from candidate.documents.trust import TrustPolicy as TrustPolicy
+    from candidate.errors import CandidateError as CandidateError
+    from candidate.errors import IndeterminateError as IndeterminateError
+    from candidate.errors import InputError as InputError
+    from candidate.errors import IntegrityError as IntegrityError
+    from candidate.errors import RefusedError as RefusedError
+    from candidate.errors import StaleError as StaleError
+    from candidate.errors import UnavailableError as UnavailableError
+    from candidate.flows.auditing import audit as audit
+    from candidate.flows.building import build as build
+    from candidate.flows.comparing import Comparison as Comparison
+    from candidate.flows.comparing import compare as compare
+    from candidate.flows.evaluating import evaluate as evaluate
+    from candidate.flows.latency import bench as bench
+    from candidate.flows.predicting import predict as predict
+    from candidate.flows.releasing import Registry as Registry
+    from candidate.flows.releasing import promote as promote
+    from candidate.flows.releasing import rollback as rollback
+    from candidate.flows.showing import show as show
+    from candidate.flows.showing import unpack as unpack
+    from candidate.flows.starting import trust_of as trust_of
+    from candidate.flows.verifying import Bundle as Bundle
+    from candidate.flows.verifying import load as load
+    from candidate.flows.verifying import verify as verify
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "candidate.adapters.attest": ("Signer", "load_signer", "new_key"),
+    "candidate.adapters.trust": ("read_trust", "write_trust"),
+    "candidate.documents.decision": ("Decision",),
+    "candidate.documents.evidence": ("Evidence",),
+    "candidate.documents.policy": ("Policy",),
+    "candidate.documents.spec": ("BuildSpec",),
+    "candidate.documents.trust": ("RoleName", "TrustPolicy"),
+    "candidate.errors": (
+        "CandidateError",
+        "IndeterminateError",
+        "InputError",
+        "IntegrityError",
+        "RefusedError",
+        "StaleError",
+        "UnavailableError",
+    ),
+    "candidate.flows.auditing": ("audit",),
+    "candidate.flows.building": ("build",),
+    "candidate.flows.comparing": ("Comparison", "compare"),
+    "candidate.flows.evaluating": ("evaluate",),
+    "candidate.flows.latency": ("bench",),
+    "candidate.flows.predicting": ("predict",),
+    "candidate.flows.releasing": ("Registry", "promote", "rollback"),
+    "candidate.flows.showing": ("show", "unpack"),
+    "candidate.flows.starting": ("trust_of",),
+    "candidate.flows.verifying": ("Bundle", "load", "verify"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - computed, so that a name stands in one place only
+
+
+def __getattr__(name: str) -> object:
+    """Import the home of a public name when it is first asked for."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'candidate' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return [*__all__, "__version__"]
