@@ -1,0 +1,230 @@
+"""Sign statements and check them: in-toto Statement v1 in DSSE in a sigstore bundle v0.3.
+
+The key decides curve and hash, never the message. A payload is parsed only after its signature
+held, and the statement that is returned is made of the very bytes that were verified.
+
+Sources: DSSE v1.0.2 (protocol and envelope), in-toto attestation framework v1, sigstore
+protobuf-specs bundle v0.3, RFC 6979 (deterministic ECDSA), FIPS 186-5.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from candidate.documents.publickey import key_id_of, public_key_pem
+from candidate.documents.statement import (
+    PAYLOAD_TYPE,
+    Attestation,
+    Envelope,
+    EnvelopeMark,
+    PublicKeyHint,
+    Statement,
+    VerificationMaterial,
+)
+from candidate.errors import InputError, IntegrityError, RefusedError, UnavailableError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+MAX_ATTESTATION_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A private key that can sign, and its public half."""
+
+    key: "EllipticCurvePrivateKey" = field(repr=False)
+    public_pem: str
+    key_id: str
+    """sha256 of the public PEM, in hexadecimal."""
+
+
+@dataclass(frozen=True)
+class Attested:
+    """A statement whose signature held, and the id of the key it held under."""
+
+    statement: Statement
+    key_id: str
+
+
+def new_key(passphrase: bytes | None) -> bytes:
+    """Return a new ECDSA P-256 private key as PKCS#8 PEM, encrypted when a passphrase is given.
+
+    Raises:
+        InputError: the passphrase is empty or too long.
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase is not None:
+        if not 0 < len(passphrase) < 1024:  # noqa: PLR2004 - OpenSSL reads no longer one back
+            raise InputError(f"passphrase of {len(passphrase)} bytes, not 1 to 1023", where="new key")
+        encryption = serialization.BestAvailableEncryption(passphrase)
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def load_signer(pem: bytes, passphrase: bytes | None, *, where: str = "") -> Signer:
+    """Return the signer of a PEM private key.
+
+    Args:
+        pem: bytes of the key file.
+        passphrase: needed for an encrypted key, ignored for a plain one.
+        where: the file, for the message.
+
+    Raises:
+        InputError: not an ECDSA P-256 private key, or encrypted and no passphrase given.
+        RefusedError: the passphrase is wrong.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    place, hint = where or "private key", "make one with: candidate key new"
+    encrypted = b"ENCRYPTED" in pem
+    if b"PRIVATE KEY-----" not in pem:
+        raise InputError("not a private key", where=place, hint=hint)
+    if encrypted and not passphrase:
+        raise InputError("the key is encrypted and no passphrase was given", where=place, hint="give its passphrase")
+    try:
+        key = serialization.load_pem_private_key(pem, passphrase if encrypted else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if encrypted and isinstance(error, ValueError):
+            raise RefusedError(
+                "the passphrase does not open the key", where=place, hint="give the passphrase it was made with"
+            ) from error
+        raise InputError("not a usable private key", where=place, hint=hint) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        kind = key.curve.name if isinstance(key, ec.EllipticCurvePrivateKey) else type(key).__name__.removeprefix("_")
+        raise InputError(f"key is {kind}, not ECDSA P-256", where=place, hint=hint)
+    encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    public = key.public_key().public_bytes(encoding, form).decode("ascii")
+    return Signer(key=key, public_pem=public, key_id=key_id_of(public))
+
+
+def public_key_id(pem: str) -> str:
+    """Return the id of a public key: sha256 of its canonical SPKI PEM, in hexadecimal.
+
+    Raises:
+        InputError: not an ECDSA P-256 public key.
+    """
+    return key_id_of(public_key_pem(pem))
+
+
+def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
+    """Return what is signed (DSSE's PAE): type and payload, each with its length."""
+    kind = payload_type.encode("utf-8")
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def attest(statement: Statement, signer: Signer) -> Attestation:
+    """Sign a statement; the same statement and key give the same bytes.
+
+    Raises:
+        UnavailableError: the cryptography library cannot sign deterministically.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    payload = statement.to_bytes()
+    try:
+        algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+        mark = signer.key.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload), algorithm)
+    except UnsupportedAlgorithm as error:
+        raise UnavailableError(
+            "the cryptography library cannot sign deterministically (RFC 6979)",
+            hint="install a cryptography wheel, it brings OpenSSL 3.2 or later",
+        ) from error
+    return Attestation(
+        verification_material=VerificationMaterial(public_key=PublicKeyHint(hint=signer.key_id)),
+        dsse_envelope=Envelope(
+            payload=base64.b64encode(payload).decode("ascii"),
+            signatures=(EnvelopeMark(sig=base64.b64encode(mark).decode("ascii"), keyid=signer.key_id),),
+        ),
+    )
+
+
+def _decoded(text: str, *, where: str) -> bytes:
+    """Decode base64 that has exactly one spelling."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise IntegrityError("not base64", where=where) from error
+    if base64.b64encode(data).decode("ascii") != text:
+        raise IntegrityError("base64 is not canonical", where=where)
+    return data
+
+
+def _envelope(data: bytes, *, where: str) -> tuple[Attestation, bytes, bytes]:
+    """Return the attestation, the payload's bytes and the signature's bytes; nothing inside is parsed."""
+    if len(data) > MAX_ATTESTATION_BYTES:
+        raise IntegrityError(f"attestation of {len(data)} bytes, more than {MAX_ATTESTATION_BYTES}", where=where)
+    attestation = Attestation.from_bytes(data, where=where)
+    envelope = attestation.dsse_envelope
+    if envelope.signatures[0].keyid != attestation.verification_material.public_key.hint:
+        raise IntegrityError("key id of the envelope is not the hint beside it", where=where)
+    payload = _decoded(envelope.payload, where=where)
+    return attestation, payload, _decoded(envelope.signatures[0].sig, where=where)
+
+
+def check(data: bytes, public_pems: Iterable[str], *, where: str = "") -> Attested:
+    """Return the statement inside an attestation that one of these keys signed.
+
+    The key id in the attestation only chooses which key to try.
+
+    Args:
+        data: the attestation's bytes, untrusted.
+        public_pems: the keys that are trusted to say this; doubles count once.
+        where: the file or blob, for the message.
+
+    Raises:
+        InputError: a given key is no P-256 public key.
+        IntegrityError: malformed, or not in canonical form.
+        RefusedError: none of the keys signed it.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    place = where or "attestation"
+    attestation, payload, mark = _envelope(data, where=place)
+    envelope = attestation.dsse_envelope
+    trusted = {key_id_of(pem): pem for pem in (public_key_pem(text) for text in public_pems)}
+    key_id = envelope.signatures[0].keyid
+    pem = trusted.get(key_id)
+    if pem is None:
+        known = ", ".join(sorted(each[:12] for each in trusted)) or "none"
+        raise RefusedError(
+            f"signed by key {key_id[:12]}, not by a trusted one ({known})",
+            where=place,
+            hint="check who signed it; if that key should be trusted here, add it to trust.toml",
+        )
+    key = load_pem_public_key(pem.encode("ascii"))
+    if not isinstance(key, ec.EllipticCurvePublicKey):  # pragma: no cover - public_key_pem let nothing else pass
+        raise InputError("not an elliptic-curve key", where=place)
+    signed = pre_authentication_encoding(PAYLOAD_TYPE, payload)
+    try:
+        key.verify(mark, signed, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature as error:
+        raise RefusedError(
+            f"the signature does not hold under key {key_id[:12]}",
+            where=place,
+            hint="it was altered or made with another key: fetch it again",
+        ) from error
+    return Attested(statement=Statement.from_bytes(payload, where=place), key_id=key_id)
+
+
+def unverified_statement(data: bytes, *, where: str = "") -> Statement:
+    """Return the statement inside an attestation that nobody checked: to show, never to act on.
+
+    Raises:
+        IntegrityError: malformed, or not in canonical form.
+    """
+    place = where or "attestation"
+    _, payload, _ = _envelope(data, where=place)
+    return Statement.from_bytes(payload, where=place)

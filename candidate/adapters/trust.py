@@ -1,0 +1,181 @@
+"""Which keys may say what, read from ``trust.toml``: a closed, static policy.
+
+Source: The Update Framework's roles and thresholds, counted by key and never by key id.
+"""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from candidate.document import MAX_DOCUMENT_BYTES
+from candidate.documents.publickey import key_id_of, public_key_pem
+from candidate.documents.trust import RoleKeys, RoleName, TrustPolicy
+from candidate.errors import InputError, RefusedError
+
+_KEY_ID = re.compile(r"[0-9a-f]{64}")
+_CHANNEL = re.compile(r"[a-z0-9*/-]+")
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def read_trust(path: Path) -> TrustPolicy:
+    """Read and check a trust policy; its keys come back in their canonical PEM.
+
+    Raises:
+        InputError: unreadable, not TOML, an unknown key, or a policy that does not make sense.
+    """
+    try:
+        if path.stat().st_size > MAX_DOCUMENT_BYTES:
+            raise InputError("trust policy is too large", where=str(path))
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise InputError(
+            f"trust policy cannot be read: {reason}", where=str(path), hint="write one with: candidate trust"
+        ) from error
+    trust = TrustPolicy.from_toml(text, where=str(path))
+    check_trust(trust, where=str(path))
+    roles = {
+        role: keys.model_copy(update={"keys": tuple(public_key_pem(pem) for pem in keys.keys)})
+        for role, keys in trust.roles.items()
+    }
+    return trust.model_copy(update={"roles": roles})
+
+
+def check_trust(trust: TrustPolicy, *, where: str) -> None:
+    """Check what a trust policy's fields cannot say one by one.
+
+    Args:
+        trust: read from a file, or out of a registry's genesis.
+        where: the file, for the message.
+
+    Raises:
+        InputError: no role, a key that is none, one key twice or in two roles, a threshold that its
+            keys cannot reach, a time that is none, a key id that is none.
+    """
+    if not trust.roles:
+        raise InputError("no role has a key", where=where, hint="give at least [roles.builder] keys")
+    holders: dict[str, RoleName] = {}
+    for role, keys in trust.roles.items():
+        place = f"{where}: roles.{role}"
+        ids = [key_id_of(public_key_pem(pem, where=place)) for pem in keys.keys]
+        if len(set(ids)) != len(ids):
+            raise InputError("the same key is listed twice", where=place, hint="list each key once")
+        if keys.threshold > len(ids):
+            raise InputError(f"threshold {keys.threshold} of {len(ids)} keys can never be reached", where=place)
+        for key_id in ids if trust.distinct_roles else ():
+            other = holders.setdefault(key_id, role)
+            if other != role:
+                raise InputError(
+                    f"key {key_id[:12]} also has the role {other}",
+                    where=place,
+                    hint="give every role its own key; distinct_roles = false gives that protection up",
+                )
+        _check_limits(keys, place)
+    for key_id in trust.revoked.keys:
+        if not _KEY_ID.fullmatch(key_id):
+            raise InputError(
+                f"{key_id[:80]!r} is no key id",
+                where=f"{where}: revoked.keys",
+                hint="a key id is 64 hexadecimal digits: candidate key show KEY",
+            )
+
+
+def _check_limits(keys: RoleKeys, where: str) -> None:
+    begin, end = (_time(text, where=where) for text in (keys.valid_from, keys.valid_until))
+    if begin is not None and end is not None and begin >= end:
+        raise InputError(f"valid_until {keys.valid_until} is not after valid_from {keys.valid_from}", where=where)
+    if not keys.channels:
+        raise InputError(
+            "channels is empty, so the role may do nothing", where=where, hint='channels = ["*"] allows all'
+        )
+    for pattern in keys.channels:
+        if not _CHANNEL.fullmatch(pattern):
+            raise InputError(
+                f"{pattern!r} is no channel pattern", where=where, hint="write MODEL/ENVIRONMENT, * is any text"
+            )
+
+
+def _time(text: str | None, *, where: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise InputError(f"{text!r} is no time", where=where, hint="write it like 2026-01-31T00:00:00Z") from error
+
+
+def _allows(pattern: str, channel: str) -> bool:
+    return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), channel) is not None
+
+
+def keys_for(
+    trust: TrustPolicy, role: RoleName, *, now: datetime, channel: str | None, signatures: int = 1
+) -> tuple[str, ...]:
+    """Return the public keys (PEM) that may speak for a role now.
+
+    Args:
+        trust: whose word counts.
+        role: the role that is needed.
+        now: the time to judge validity at, aware.
+        channel: where the role is used; null where no channel is concerned.
+        signatures: how many different keys the caller counts; a role that needs more is refused
+            here, so that nobody forgets its threshold.
+
+    Raises:
+        RefusedError: the policy gives the role to nobody, or not now, or not on this channel.
+    """
+    where, hint = f"role {role}", "change the trust policy only if that is really meant"
+    keys = trust.roles.get(role)
+    if keys is None:
+        raise RefusedError(f"no key is trusted as {role}", where=where, hint=f"add [roles.{role}] to the trust policy")
+    begin, end = _time(keys.valid_from, where=where), _time(keys.valid_until, where=where)
+    if begin is not None and now < begin:
+        raise RefusedError(f"the role is valid only from {keys.valid_from}", where=where, hint=hint)
+    if end is not None and now >= end:
+        raise RefusedError(f"the role was valid until {keys.valid_until}", where=where, hint="renew it with new keys")
+    if channel is not None and not any(_allows(pattern, channel) for pattern in keys.channels):
+        raise RefusedError(f"the role may act on {', '.join(keys.channels)}, not on {channel}", where=where, hint=hint)
+    if keys.threshold > signatures:
+        raise RefusedError(
+            f"the role needs {keys.threshold} signatures, {signatures} can be given here", where=where, hint=hint
+        )
+    pems = {key_id_of(pem): pem for pem in (public_key_pem(text, where=where) for text in keys.keys)}
+    valid = tuple(pem for key_id, pem in pems.items() if key_id not in trust.revoked.keys)
+    if len(valid) < keys.threshold:
+        raise RefusedError(
+            f"{len(pems) - len(valid)} of the role's {len(pems)} keys are revoked", where=where, hint="give it new keys"
+        )
+    return valid
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=True)
+
+
+def _texts(values: tuple[str, ...]) -> str:
+    return "[" + ", ".join(_text(value) for value in values) + "]"
+
+
+def write_trust(trust: TrustPolicy) -> str:
+    """Return a trust policy as TOML that ``read_trust`` reads back as the same policy.
+
+    Raises:
+        InputError: the policy does not make sense.
+    """
+    check_trust(trust, where="trust policy")
+    lines = [
+        "# Which public keys may say what. Keep it in version control and review every change.",
+        f"distinct_roles = {str(trust.distinct_roles).lower()}",
+        f"max_decision_age_hours = {trust.max_decision_age_hours}",
+    ]
+    for role, keys in trust.roles.items():
+        lines += ["", f"[roles.{role}]", f"threshold = {keys.threshold}", f"channels = {_texts(keys.channels)}"]
+        lines += [f"valid_from = {_text(keys.valid_from)}"] if keys.valid_from else []
+        lines += [f"valid_until = {_text(keys.valid_until)}"] if keys.valid_until else []
+        lines.append("keys = [")
+        for pem in keys.keys:
+            lines += [f"# {key_id_of(public_key_pem(pem))}", f'"""\n{public_key_pem(pem)}""",']
+        lines.append("]")
+    lines += ["", "[revoked]", f"keys = {_texts(trust.revoked.keys)}", f"digests = {_texts(trust.revoked.digests)}"]
+    return "\n".join(lines) + "\n"
