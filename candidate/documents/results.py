@@ -4,7 +4,7 @@ from typing import Literal
 
 from candidate.document import Digest, Document, Part
 from candidate.documents.decision import Estimate, Outcome
-from candidate.documents.evidence import BundleRef, DataFacts
+from candidate.documents.evidence import BundleRef, DataFacts, Replay
 from candidate.documents.manifest import (
     BundleManifest,
     ExperimentRecord,
@@ -49,6 +49,32 @@ class Unpacked(Document):
     bundle: BundleRef
     folder: str
     files: tuple[MemberFile, ...]
+
+
+class Check(Part):
+    """One step of a verification."""
+
+    name: str
+    """A stable code, for example ``attestation``."""
+    status: Literal["pass", "skipped"]
+    """There is no ``fail``: the first failure is an error, not an answer."""
+    detail: str
+
+
+class Verification(Document):
+    """A bundle was verified."""
+
+    kind: Literal["candidate.verification"] = "candidate.verification"
+    version: Literal[1] = 1
+    bundle: BundleRef
+    checks: tuple[Check, ...]
+    """In the order they were made."""
+    key_id: str
+    """The builder's key that the release attestation held under."""
+    decision: Digest | None
+    """Digest of the signed go that was checked; null when none was asked for."""
+    replay: Replay | None
+    """Null when the golden inputs were not run."""
 
 
 class Predicted(Document):
