@@ -1,0 +1,166 @@
+"""Rows in files: Parquet, CSV and JSON lines, streamed as Arrow batches and turned into tensors."""
+
+import difflib
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candidate.documents.manifest import Tensor
+from candidate.errors import InputError
+
+CHUNK_BYTES = 1 << 20
+BATCH_ROWS = 65_536
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file, read once in chunks.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    return "sha256:" + digest.hexdigest()
+
+
+def _dataset(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    formats = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".ndjson": "json"}
+    if path.suffix not in formats:
+        raise InputError(
+            f"no rows are read from {path.suffix!r}", where=str(path), hint="give a .parquet, .csv or .jsonl file"
+        )
+    if not path.is_file():
+        raise InputError("no such file", where=str(path))
+    try:
+        return ds.dataset(path, format=formats[path.suffix])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
+        raise InputError(
+            f"not a readable {formats[path.suffix]} file: {_first_line(error)}", where=str(path)
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def columns_of_file(path: Path) -> dict[str, str]:
+    """Return the columns of a file: name to Arrow type, as text.
+
+    Raises:
+        InputError: the file cannot be read as what its suffix says.
+    """
+    return {field.name: str(field.type) for field in _dataset(path).schema}
+
+
+def row_count(path: Path) -> int:
+    """Return the number of rows of a file; free for Parquet."""
+    return int(_dataset(path).count_rows())
+
+
+def batches(path: Path, columns: Sequence[str], *, rows: int = BATCH_ROWS) -> Iterator[Any]:
+    """Stream the columns of a file as Arrow record batches, in order of the rows.
+
+    Raises:
+        InputError: unreadable, or without one of the columns; the message names the nearest ones.
+    """
+    import pyarrow as pa
+
+    dataset = _dataset(path)
+    present = dataset.schema.names
+    missing = [name for name in columns if name not in present]
+    if missing:
+        near = [close for name in missing for close in difflib.get_close_matches(name, present, n=1)]
+        raise InputError(
+            f"no column {', '.join(map(repr, missing))}",
+            where=path.name,
+            hint=f"did you mean {', '.join(map(repr, near))}?" if near else f"it has: {', '.join(present)}",
+        )
+    try:
+        for batch in dataset.to_batches(columns=list(columns), batch_size=rows):
+            if batch.num_rows:
+                yield batch
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
+        raise InputError(f"cannot be read to its end: {_first_line(error)}", where=path.name) from error
+
+
+def numpy_column(batch: Any, name: str) -> NDArray[Any]:
+    """Return a column: text as objects (missing: None), numbers as float64 (missing: NaN) or int64, truth as bool."""
+    import pyarrow as pa
+    import pyarrow.types as pt
+
+    column = batch.column(name)
+    if pt.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind = column.type
+    if pt.is_boolean(kind) and column.null_count == 0:
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=bool)
+    if pt.is_integer(kind) and column.null_count == 0:
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
+    if pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind):
+        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+    if pt.is_temporal(kind):
+        column = column.cast(pa.string())
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=object)
+
+
+def feeds(batch: Any, inputs: Sequence[Tensor], *, first_row: int = 0, where: str = "") -> dict[str, NDArray[Any]]:
+    """Return the input tensors of a batch, each of shape (rows, 1) in the graph's own dtype.
+
+    A missing number is NaN where the tensor holds floats; elsewhere a missing value is refused,
+    because a graph would make something of it that nobody meant.
+
+    Args:
+        batch: Arrow record batch with a column for each input.
+        inputs: the model signature's inputs.
+        first_row: number of the batch's first row in its file, for the message.
+        where: the file, for the message.
+
+    Raises:
+        InputError: a value does not fit the input; names column and row.
+    """
+    return {tensor.name: _tensor(batch, tensor, first_row=first_row, where=where).reshape(-1, 1) for tensor in inputs}
+
+
+def _tensor(batch: Any, tensor: Tensor, *, first_row: int, where: str) -> NDArray[Any]:
+    import pyarrow.types as pt
+
+    column = batch.column(tensor.name)
+    if pt.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind = column.type
+    text = pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
+    fits = {
+        "string": text,
+        "bool": pt.is_boolean(kind),
+        "float32": pt.is_floating(kind) or pt.is_integer(kind) or pt.is_boolean(kind) or pt.is_decimal(kind),
+        "float64": pt.is_floating(kind) or pt.is_integer(kind) or pt.is_boolean(kind) or pt.is_decimal(kind),
+        "int64": pt.is_integer(kind) or pt.is_boolean(kind),
+        "int32": pt.is_integer(kind) or pt.is_boolean(kind),
+    }[tensor.dtype]
+    place = f"{where}, column {tensor.name}".removeprefix(", ")
+    if pt.is_null(kind) and tensor.dtype in {"float32", "float64"}:
+        return np.full(batch.num_rows, np.nan, dtype=tensor.dtype)
+    if not fits:
+        raise InputError(f"holds {kind}, the model takes {tensor.dtype}", where=place)
+    if column.null_count and tensor.dtype not in {"float32", "float64"}:
+        row = first_row + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        raise InputError(
+            "missing value in a column that may not have one",
+            where=f"{place}, row {row}",
+            hint="fill it as the training data was filled",
+        )
+    if tensor.dtype == "string":
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=object)
+    return np.asarray(column.to_numpy(zero_copy_only=False)).astype(tensor.dtype)

@@ -1,0 +1,166 @@
+"""ONNX graphs as files: one canonical form, and a static gate before anything runs.
+
+The gate exists because ``onnx.checker`` accepts unknown operator domains, and because a location
+of external data can name any file of the host (CVE-2022-25882, CVE-2024-27318, CVE-2026-34445).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from candidate.documents.manifest import OnnxFacts, OpsetImport, Tensor, TensorType
+from candidate.errors import IntegrityError
+
+if TYPE_CHECKING:
+    import onnx
+
+DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+"""Operator sets that a bundle's graph may use; their operators are all part of ONNX itself."""
+PRODUCER = "candidate"
+MAX_DEPTH = 32
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a graph is made of, and its inputs and outputs."""
+
+    facts: OnnxFacts
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+def canonical_graph(model: "onnx.ModelProto") -> bytes:
+    """Return the one byte form of a graph.
+
+    Operator set imports are sorted (converters write them in hash order), and names, comments and
+    metadata that say nothing of the computation are fixed or left out.
+    """
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    opsets = sorted(copy.opset_import, key=lambda opset: opset.domain)
+    del copy.opset_import[:]
+    copy.opset_import.extend(opsets)
+    copy.producer_name, copy.producer_version, copy.domain, copy.doc_string = PRODUCER, "", "", ""
+    copy.model_version = 0
+    del copy.metadata_props[:]
+    copy.graph.name = "model"
+    copy.graph.doc_string = ""
+    return bytes(copy.SerializeToString(deterministic=True))
+
+
+def inspect_graph(data: bytes) -> Graph:
+    """Parse a graph and refuse what could reach outside it.
+
+    Raises:
+        IntegrityError: not a valid graph, an unknown operator set, external data, duplicate
+            metadata, or inputs and outputs of a kind that no model signature can state.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as error:
+        raise IntegrityError("not an ONNX graph", where="model") from error
+    _refuse_reaching_out(model)
+    try:
+        onnx.checker.check_model(model, full_check=False)
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        raise IntegrityError(f"not a valid ONNX graph: {str(error)[:300]}", where="model") from error
+    initialised = {tensor.name for tensor in model.graph.initializer}
+    inputs = tuple(_tensor(value) for value in model.graph.input if value.name not in initialised)
+    outputs = tuple(_tensor(value) for value in model.graph.output)
+    opsets = tuple(OpsetImport(domain=o.domain, version=o.version) for o in model.opset_import)
+    ops = sorted({_operator(node) for graph in _graphs(model) for node in graph.node})
+    facts = OnnxFacts(
+        ir_version=model.ir_version, opset_import=opsets, ops=tuple(ops), external_data=(), canonical=True
+    )
+    if canonical_graph(model) != data:
+        raise IntegrityError("the graph is not in its canonical form", where="model")
+    return Graph(facts=facts, inputs=inputs, outputs=outputs)
+
+
+def _operator(node: Any) -> str:
+    return f"{node.domain or 'ai.onnx'}.{node.op_type}"
+
+
+def _graphs(model: Any) -> Iterator[Any]:
+    """Yield the main graph, every subgraph and every function body; each has ``node``."""
+    pending: list[tuple[Any, int]] = [(model.graph, 0), *((function, 0) for function in model.functions)]
+    while pending:
+        graph, depth = pending.pop()
+        if depth > MAX_DEPTH:
+            raise IntegrityError(f"graphs nested deeper than {MAX_DEPTH}", where="model")
+        yield graph
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    pending.append((attribute.g, depth + 1))
+                pending.extend((inner, depth + 1) for inner in attribute.graphs)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Yield every constant tensor of one graph: initializers, sparse ones, and those in attributes."""
+
+    def dense(sparse: Iterable[Any]) -> Iterator[Any]:
+        for tensor in sparse:
+            yield tensor.values
+            yield tensor.indices
+
+    if hasattr(graph, "initializer"):
+        yield from graph.initializer
+        yield from dense(graph.sparse_initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            if attribute.HasField("sparse_tensor"):
+                yield from dense([attribute.sparse_tensor])
+            yield from dense(attribute.sparse_tensors)
+
+
+def _refuse_reaching_out(model: Any) -> None:
+    import onnx
+
+    for opset in model.opset_import:
+        if opset.domain not in DOMAINS:
+            raise IntegrityError(f"operator set {opset.domain!r} is not one of ONNX's own", where="model")
+    keys = [entry.key for entry in model.metadata_props]
+    if len(set(keys)) != len(keys):
+        raise IntegrityError("metadata with a repeated key", where="model")
+    if len(model.training_info):
+        raise IntegrityError("a graph with training information", where="model")
+    for graph in _graphs(model):
+        for node in graph.node:
+            if node.domain not in DOMAINS:
+                raise IntegrityError(f"operator {_operator(node)} is not one of ONNX's own", where="model")
+        for tensor in _tensors(graph):
+            if tensor.data_location != onnx.TensorProto.DEFAULT or tensor.external_data:
+                raise IntegrityError(f"tensor {tensor.name!r} keeps its data outside the graph", where="model")
+
+
+def _tensor(value: Any) -> Tensor:
+    import onnx
+
+    names: dict[int, TensorType] = {
+        onnx.TensorProto.FLOAT: "float32",
+        onnx.TensorProto.DOUBLE: "float64",
+        onnx.TensorProto.INT64: "int64",
+        onnx.TensorProto.INT32: "int32",
+        onnx.TensorProto.BOOL: "bool",
+        onnx.TensorProto.STRING: "string",
+    }
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or kind.elem_type not in names:
+        raise IntegrityError(f"{value.name!r} is not a tensor of numbers, truth or text", where="model")
+    shape: list[int | str] = []
+    for position, dimension in enumerate(kind.shape.dim):
+        if dimension.HasField("dim_value"):
+            shape.append(dimension.dim_value)
+        else:
+            shape.append(dimension.dim_param or ("batch" if position == 0 else f"dim_{position}"))
+    return Tensor(name=value.name, dtype=names[kind.elem_type], shape=tuple(shape))
