@@ -1,0 +1,8 @@
+"""Open a bundle: every byte and every claim it makes of itself checked, but not who made it."""
+
+from candidate.flows.inspecting.bundle import Blobs, Bundle, golden_feeds, golden_outputs
+from candidate.flows.inspecting.content import inspect
+from candidate.flows.inspecting.outline import Outline, outline_of
+from candidate.flows.inspecting.replaying import replay
+
+__all__ = ["Blobs", "Bundle", "Outline", "golden_feeds", "golden_outputs", "inspect", "outline_of", "replay"]

@@ -1,0 +1,141 @@
+"""An opened bundle: its documents, and its members by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from numpy.typing import NDArray
+
+from candidate.document import digest_of
+from candidate.documents.evidence import BundleRef
+from candidate.documents.manifest import (
+    GOLDEN_DIRECTORY,
+    MANIFEST_PATH,
+    MODEL_PATH,
+    BundleManifest,
+    ExperimentRecord,
+    ModelSignature,
+    Tensor,
+    Tolerance,
+)
+from candidate.errors import InputError
+
+if TYPE_CHECKING:
+    from candidate.adapters.runtime import Session
+
+
+class Blobs(Protocol):
+    """Where a bundle's bytes come from: a file, or a registry's store."""
+
+    @property
+    def layout(self) -> bytes:
+        """Raw bytes of ``oci-layout``."""
+        ...
+
+    @property
+    def index(self) -> bytes:
+        """Raw bytes of ``index.json``."""
+        ...
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Size in bytes of each blob, by ``sha256:…``."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the whole bundle as a file."""
+        ...
+
+    def read(self, digest: str) -> bytes:
+        """Return a blob, hashed before it is returned."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose bytes, closure, documents, graph and schemas agree with each other.
+
+    Who made it is another question: see ``candidate.flows.verifying``.
+    """
+
+    blobs: Blobs
+    ref: BundleRef
+    manifest: BundleManifest
+    signature: ModelSignature
+    experiment: ExperimentRecord
+    input_schema: dict[str, Any]
+    tolerance: Tolerance
+    index_digest: str
+    size_bytes: int
+    """The whole file."""
+    model_size_bytes: int
+    """Graph and weights."""
+    attestations: tuple[bytes, ...]
+    """Sigstore-bundle JSON of each attestation inside; nobody checked who made them."""
+
+    def read(self, name: str) -> bytes:
+        """Return a member by its path, hash-checked now.
+
+        Raises:
+            InputError: there is no such member.
+            IntegrityError: the bytes changed since the bundle was opened.
+        """
+        if name == MANIFEST_PATH:
+            return self.blobs.read(digest_of(self.manifest.to_bytes()))
+        for file in self.manifest.files:
+            if file.name == name:
+                return self.blobs.read("sha256:" + file.digest.sha256)
+        names = ", ".join([MANIFEST_PATH, *(file.name for file in self.manifest.files)][:12])
+        raise InputError(f"the bundle has no member {name!r}", where=self.ref.name, hint=f"it has {names}")
+
+    def session(self, *, threads: int = 1) -> "Session":
+        """Load the graph from bytes that were hashed in the same breath."""
+        from candidate.adapters.runtime import Session
+
+        return Session(self.read(MODEL_PATH), threads=threads)
+
+    def close(self) -> None:
+        """Close the file behind the bundle, if there is one."""
+        closing = getattr(self.blobs, "close", None)
+        if closing is not None:
+            closing()
+
+    def __enter__(self) -> Self:
+        """Return the bundle itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file behind the bundle."""
+        self.close()
+
+
+def golden_path(kind: str, number: int) -> str:
+    """Return the member of the golden input or output with this number."""
+    return f"{GOLDEN_DIRECTORY}/{kind}_{number}.pb"
+
+
+def _golden(bundle: Bundle, kind: str, tensors: tuple[Tensor, ...]) -> dict[str, NDArray[Any]]:
+    from candidate.adapters.tensors import array_of
+
+    arrays = {}
+    for number, tensor in enumerate(tensors):
+        path = golden_path(kind, number)
+        arrays[tensor.name] = array_of(bundle.read(path), tensor, rows=bundle.tolerance.rows, where=path)
+    return arrays
+
+
+def golden_feeds(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    """Return the golden inputs by name, each of shape (rows, 1)."""
+    return _golden(bundle, "input", bundle.signature.inputs)
+
+
+def golden_outputs(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    """Return the golden outputs by name: what the graph answered when the bundle was built."""
+    return _golden(bundle, "output", bundle.signature.outputs)
