@@ -164,3 +164,21 @@ def _tensor(value: Any) -> Tensor:
         else:
             shape.append(dimension.dim_param or ("batch" if position == 0 else f"dim_{position}"))
     return Tensor(name=value.name, dtype=names[kind.elem_type], shape=tuple(shape))
+
+
+def input_names(data: bytes) -> tuple[str, ...]:
+    """Return the names of a graph's inputs, in order.
+
+    Raises:
+        IntegrityError: not an ONNX graph.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as error:
+        raise IntegrityError("not an ONNX graph", where="model") from error
+    initialised = {tensor.name for tensor in model.graph.initializer}
+    return tuple(value.name for value in model.graph.input if value.name not in initialised)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from candidate.adapters import dataset, runtime
 from candidate.adapters.archive import Archive
 from candidate.documents.evidence import LatencyAxes, ModelRole
-from candidate.documents.results import BenchResult, Benchmark
+from candidate.documents.results import Benchmark, BenchResult
 from candidate.errors import InputError
 from candidate.flows.measuring import Scorer
 from candidate.flows.progress import Progress, silent
@@ -56,9 +56,7 @@ class Contender:
     rows: Sequence[Mapping[str, NDArray[Any]]]
 
 
-def _block(
-    contender: Contender, picks: NDArray[np.int64], clock: Callable[[], int], into: NDArray[np.int64]
-) -> None:
+def _block(contender: Contender, picks: NDArray[np.int64], clock: Callable[[], int], into: NDArray[np.int64]) -> None:
     """Time one call for each pick; the loop holds nothing but the clock and the call."""
     call, rows = contender.call, contender.rows
     feeds = [rows[pick] for pick in picks]
@@ -188,8 +186,7 @@ def bench(
             size_bytes=item.size_bytes,
             model_size_bytes=item.model_size_bytes,
             latency={
-                name: quantile_estimate(durations[:, index], quantile, alpha)
-                for name, quantile in QUANTILES.items()
+                name: quantile_estimate(durations[:, index], quantile, alpha) for name, quantile in QUANTILES.items()
             },
         )
         for index, item in enumerate(opened)

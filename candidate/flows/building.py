@@ -1,0 +1,320 @@
+"""Build a bundle: convert, prove, describe, pack, attest. The same inputs give the same bytes."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from candidate.adapters import dataset, oci, provenance
+from candidate.adapters.archive import write_archive
+from candidate.adapters.attest import Signer, attest
+from candidate.adapters.convert import Column
+from candidate.adapters.oci import Member
+from candidate.adapters.runtime import Session
+from candidate.adapters.tensors import tensor_bytes
+from candidate.document import digest_of
+from candidate.documents.evidence import BundleRef
+from candidate.documents.manifest import (
+    CARD_PATH,
+    ENVIRONMENT_PATH,
+    EXPERIMENT_PATH,
+    GOLDEN_DIRECTORY,
+    INPUT_SCHEMA_PATH,
+    MANIFEST_PATH,
+    MLBOM_PATH,
+    MODEL_PATH,
+    OUTPUT_SCHEMA_PATH,
+    SIGNATURE_PATH,
+    TOLERANCE_PATH,
+    BundleManifest,
+    Dependency,
+    Descriptor,
+    ExperimentRecord,
+    Tolerance,
+)
+from candidate.documents.results import Built
+from candidate.documents.spec import BuildSpec
+from candidate.documents.statement import RELEASE_TYPE
+from candidate.errors import InputError
+from candidate.flows import recording
+from candidate.flows.progress import Progress, silent
+from candidate.flows.proving import Proven, columns_of, given_graph, golden_rows, prove
+from candidate.flows.sourcing import Source, find_source
+
+LADDER: dict[object, tuple[Literal[32, 64], ...]] = {
+    "auto": (32, 64),
+    32: (32,),
+    "32": (32,),
+    64: (64,),
+    "64": (64,),
+}
+PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+SECRETS = (b"PRIVATE KEY-----", b"AWS_SECRET_ACCESS_KEY", b"aws_secret_access_key")
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a build starts from, read."""
+
+    spec: BuildSpec
+    root: Path
+    source: Source
+    table: Any
+    data_digest: str
+    columns: tuple[Column, ...]
+    label_mean: float | None
+
+
+def read_spec(path: Path) -> BuildSpec:
+    """Read ``candidate.toml``.
+
+    Raises:
+        InputError: unreadable, or with a key or value that a specification does not have.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"specification cannot be read: {error}", where=str(path), hint="`candidate init` writes one to start from"
+        ) from error
+    return BuildSpec.from_toml(text, where=path.name)
+
+
+def build(
+    spec: Path | str | BuildSpec,
+    *,
+    model: object | None = None,
+    root: Path | None = None,
+    out: Path = Path(),
+    signer: Signer | None = None,
+    environ: Mapping[str, str] | None = None,
+    progress: Progress = silent,
+) -> Built:
+    """Build a bundle and write it to ``OUT/NAME-VERSION.candidate``.
+
+    Unless the source is an ONNX file, this executes the code that trains or unpickles the model:
+    build only what you trust. Nothing of it reaches the bundle but its graph.
+
+    Args:
+        spec: ``candidate.toml``, or its content.
+        model: a fitted estimator, in place of the one that the specification's source names.
+        root: folder that the specification's paths are relative to; by default its own.
+        out: folder of the bundle.
+        signer: builder's key; without it nobody will trust the bundle.
+        environ: where SOURCE_DATE_EPOCH is looked up; by default the process's environment.
+        progress: told what is being done.
+
+    Raises:
+        InputError: something that the specification names is missing, does not fit, cannot be
+            converted, or the graph is not the model; nothing is written.
+        UnavailableError: the build extra is not installed.
+    """
+    path = None if isinstance(spec, BuildSpec) else Path(spec)
+    read = read_spec(path) if path is not None else spec
+    if not isinstance(read, BuildSpec):
+        raise InputError("not a specification", where=str(spec))
+    home = root if root is not None else path.parent if path is not None else Path()
+    inputs = _read(read, home, model, progress)
+    progress("converting, and comparing the graph with the model", None)
+    proven = _proven(inputs)
+    _check_promised(read, proven)
+    progress("packing", None)
+    environ = os.environ if environ is None else environ
+    return _pack(inputs, proven, out=out, signer=signer, created=provenance.commit_time(home, environ))
+
+
+def _read(spec: BuildSpec, root: Path, model: object | None, progress: Progress) -> _Inputs:
+    import pyarrow as pa
+
+    train = root / spec.data.train
+    known = dataset.columns_of_file(train)
+    if spec.data.label not in known:
+        raise InputError(f"no label column {spec.data.label!r}", where=f"[data] train: {spec.data.train}")
+
+    @cache
+    def table(columns: tuple[str, ...]) -> Any:
+        return pa.Table.from_batches(list(dataset.batches(train, columns)))
+
+    progress("training or loading the model", None)
+    source = find_source(spec, root, model=model, train=lambda: table(tuple(known)).to_pandas())
+    features = spec.data.features or _features_of(source, known, spec)
+    rows = table((*features, spec.data.label))
+    if rows.num_rows == 0:
+        raise InputError("no rows", where=f"[data] train: {spec.data.train}")
+    return _Inputs(
+        spec=spec,
+        root=root,
+        source=source,
+        table=rows,
+        data_digest=dataset.file_digest(train),
+        columns=columns_of(rows, features),
+        label_mean=_label_mean(rows.column(spec.data.label)),
+    )
+
+
+def _features_of(source: Source, known: Mapping[str, str], spec: BuildSpec) -> tuple[str, ...]:
+    """Return the columns that the model says it was fitted on, or those the graph takes."""
+    if source.onnx is not None:
+        from candidate.adapters.graph import input_names
+
+        return input_names(source.onnx)
+    names = getattr(source.estimator, "feature_names_in_", None)
+    if names is None:
+        raise InputError(
+            "the model does not say which columns it was fitted on",
+            where="[data] features",
+            hint=f"list them; {spec.data.train} has: {', '.join(known)}",
+        )
+    return tuple(str(name) for name in names)
+
+
+def _label_mean(values: Any) -> float | None:
+    """Return the mean of a numeric or true/false label, which is what the zero-rule predicts."""
+    import pyarrow.compute as pc
+    import pyarrow.types as pt
+
+    if not (pt.is_integer(values.type) or pt.is_floating(values.type) or pt.is_boolean(values.type)):
+        return None
+    mean = pc.mean(values.cast("float64")).as_py()
+    return None if mean is None else float(mean)
+
+
+def _proven(inputs: _Inputs) -> Proven:
+    label = inputs.spec.data.label
+    if inputs.source.onnx is not None:
+        labels = inputs.table.column(label).unique().to_pylist()
+        return given_graph(inputs.source.onnx, label=label, labels=labels)
+    return prove(
+        inputs.source.estimator,
+        inputs.table,
+        inputs.columns,
+        label=label,
+        ladder=LADDER[inputs.spec.model.float],
+    )
+
+
+def _check_promised(spec: BuildSpec, proven: Proven) -> None:
+    if spec.data.features is not None and set(spec.data.features) != set(proven.signature.features):
+        raise InputError(
+            f"the graph reads {', '.join(proven.signature.features)}", where="[data] features", hint="list the same"
+        )
+
+
+def _golden(inputs: _Inputs, proven: Proven) -> list[Member]:
+    """Run real rows through the graph itself: what it answers here, it must answer wherever it is deployed."""
+    rows = golden_rows(inputs.table, inputs.columns)
+    feeds = dataset.feeds(rows, proven.signature.inputs, where="golden rows")
+    answers = Session(proven.model).run(feeds)
+    members = [
+        Member(f"{GOLDEN_DIRECTORY}/input_{number}.pb", "golden", tensor_bytes(feeds[tensor.name], tensor.name))
+        for number, tensor in enumerate(proven.signature.inputs)
+    ]
+    members += [
+        Member(f"{GOLDEN_DIRECTORY}/output_{number}.pb", "golden", tensor_bytes(answers[tensor.name], tensor.name))
+        for number, tensor in enumerate(proven.signature.outputs)
+    ]
+    tolerance = Tolerance(absolute=1e-5, relative=1e-4, rows=rows.num_rows)
+    return [*members, Member(TOLERANCE_PATH, "golden", tolerance.to_bytes())]
+
+
+def _extra(spec: BuildSpec, root: Path) -> list[Member]:
+    """Read the extra members; nothing that could be executed or should stay at home goes in."""
+    members = []
+    for role, names in spec.members.items():
+        for name in names:
+            where = f"[members] {role}: {name}"
+            try:
+                data = (root / name).read_bytes()
+            except OSError as error:
+                raise InputError(f"cannot be read: {error.strerror}", where=where) from error
+            if data.startswith(PICKLES) or (data.startswith(b"PK") and b"data.pkl" in data) or data[:6] == b"\x93NUMPY":
+                raise InputError(
+                    "a pickle, or an array file that could hold one, never goes into a bundle", where=where
+                )
+            if any(secret in data for secret in SECRETS) or Path(name).name.startswith(".env"):
+                raise InputError("looks like a secret", where=where, hint="a bundle is published: take it out")
+            members.append(Member(f"{role}/{Path(name).name}", role, data))
+    return members
+
+
+def _members(inputs: _Inputs, proven: Proven, record: ExperimentRecord) -> list[Member]:
+    spec, signature = inputs.spec, proven.signature
+    title = f"{spec.bundle.name} {spec.bundle.version}"
+    bill = recording.bill_of_materials(spec, record, digest_of(proven.model))
+    return [
+        Member(MODEL_PATH, "model", proven.model),
+        Member(SIGNATURE_PATH, "signature", signature.to_bytes()),
+        Member(INPUT_SCHEMA_PATH, "schema", recording.input_schema(signature, inputs.columns, title)),
+        Member(OUTPUT_SCHEMA_PATH, "schema", recording.output_schema(signature, title)),
+        Member(EXPERIMENT_PATH, "experiment", record.to_bytes()),
+        Member(ENVIRONMENT_PATH, "environment", provenance.lock_text().encode()),
+        Member(MLBOM_PATH, "mlbom", bill),
+        Member(CARD_PATH, "doc", recording.model_card(spec, signature, record, proven.parity)),
+        *_golden(inputs, proven),
+        *_extra(spec, inputs.root),
+    ]
+
+
+def _manifest(
+    inputs: _Inputs, proven: Proven, record: ExperimentRecord, members: list[Member], created: str
+) -> BundleManifest:
+    spec = inputs.spec
+    data = Dependency(name="training-data", digest={"sha256": record.data.digest.removeprefix("sha256:")})
+    code = [] if record.code.commit is None else [Dependency(name="source", digest={"gitCommit": record.code.commit})]
+    return BundleManifest(
+        descriptor=Descriptor(
+            name=spec.bundle.name,
+            version=spec.bundle.version,
+            created_at=created,
+            description=spec.bundle.description,
+            licenses=spec.bundle.licenses,
+            revision=record.code.commit,
+        ),
+        files=tuple(sorted((member.file for member in members), key=lambda file: file.name)),
+        onnx=proven.graph.facts,
+        parity=proven.parity,
+        serving_features=recording.serving_features(spec, inputs.root),
+        dependencies=(*code, data),
+    )
+
+
+def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signer: Signer | None, created: str) -> Built:
+    spec = inputs.spec
+    record = recording.experiment(
+        spec,
+        inputs.root,
+        inputs.source,
+        data_digest=inputs.data_digest,
+        rows=inputs.table.num_rows,
+        label_mean=inputs.label_mean,
+        features=proven.signature.features,
+    )
+    members = _members(inputs, proven, record)
+    manifest = _manifest(inputs, proven, record, members, created)
+    content = oci.content_of(
+        [*members, Member(MANIFEST_PATH, "manifest", manifest.to_bytes())],
+        descriptor=manifest.descriptor,
+        precision="float64" if any(t.dtype == "float64" for t in proven.signature.inputs) else "float32",
+    )
+    blobs, referrers = dict(content.blobs), []
+    if signer is not None:
+        statement = oci.release_statement(spec.bundle.name, spec.bundle.version, content.digest)
+        referrer, more = oci.attestation_blobs(content.descriptor, attest(statement, signer).to_bytes(), RELEASE_TYPE)
+        referrers.append(referrer)
+        blobs |= more
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {error.strerror}", where=str(out)) from error
+    path = out / f"{spec.bundle.name}-{spec.bundle.version}.candidate"
+    digest = write_archive(path, index=oci.index_of(content, spec.bundle.version, referrers), blobs=blobs)
+    return Built(
+        bundle=BundleRef(name=spec.bundle.name, version=spec.bundle.version, digest=content.digest),
+        path=str(path),
+        file_digest=digest,
+        size_bytes=path.stat().st_size,
+        parity=proven.parity,
+        attested=signer is not None,
+    )

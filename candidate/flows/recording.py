@@ -1,0 +1,232 @@
+"""What a bundle says of itself: schemas, experiment record, bill of materials, model card."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from candidate.adapters import provenance
+from candidate.adapters.convert import Column
+from candidate.document import canonical
+from candidate.documents.manifest import (
+    DataRecord,
+    ExperimentRecord,
+    ModelSignature,
+    Parity,
+)
+from candidate.documents.spec import BuildSpec, FeatureLock, ServingFeature
+from candidate.errors import InputError, IntegrityError
+from candidate.flows.sourcing import Source
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+JSON_TYPES = {
+    "float32": "number",
+    "float64": "number",
+    "int64": "integer",
+    "int32": "integer",
+    "bool": "boolean",
+    "string": "string",
+}
+
+
+def input_schema(signature: ModelSignature, columns: Sequence[Column], title: str) -> bytes:
+    """Return the JSON Schema of one serving record: every feature, nothing else.
+
+    A number may be missing exactly where it was missing in training: what the pipeline learned to
+    fill is allowed, what it never saw is refused.
+    """
+    nullable = {column.name for column in columns if column.nulls}
+    properties: dict[str, Any] = {}
+    for tensor in signature.inputs:
+        kind = JSON_TYPES[tensor.dtype]
+        properties[tensor.name] = {"type": [kind, "null"] if tensor.name in nullable and kind == "number" else kind}
+    return canonical(
+        {
+            "$schema": DIALECT,
+            "title": title,
+            "type": "object",
+            "properties": properties,
+            "required": sorted(properties),
+            "additionalProperties": False,
+        }
+    )
+
+
+def output_schema(signature: ModelSignature, title: str) -> bytes:
+    """Return the JSON Schema of one answer: the prediction, and the score of a binary classifier."""
+    label: dict[str, Any] = {"type": "number"} if not signature.classes else {"enum": list(signature.classes)}
+    properties: dict[str, Any] = {"prediction": label}
+    if signature.positive is not None:
+        properties["score"] = {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": f"probability of {signature.positive!r}",
+        }
+    return canonical(
+        {
+            "$schema": DIALECT,
+            "title": title,
+            "type": "object",
+            "properties": properties,
+            "required": sorted(properties),
+            "additionalProperties": False,
+        }
+    )
+
+
+def _table(value: dict[str, JsonValue] | str, root: Path, where: str) -> dict[str, JsonValue]:
+    """Return an experiment section: inline, or the JSON object in the file that it names."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads((root / value).read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=f"{where}: {value}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}", where=f"{where}: {value}") from error
+    if not isinstance(found, dict):
+        raise InputError("not a JSON object", where=f"{where}: {value}")
+    return found
+
+
+def _safe(value: Any) -> JsonValue:
+    """Return a parameter as JSON where it is JSON, else as text without memory addresses."""
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else repr(value)  # noqa: PLR0124 - NaN
+    if isinstance(value, list | tuple):
+        return [_safe(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _safe(item) for key, item in value.items()}
+    return type(value).__name__
+
+
+def _parameters(estimator: Any) -> dict[str, JsonValue]:
+    if estimator is None or not hasattr(estimator, "get_params"):
+        return {}
+    return {name: _safe(value) for name, value in sorted(estimator.get_params(deep=True).items())}
+
+
+def experiment(
+    spec: BuildSpec,
+    root: Path,
+    source: Source,
+    *,
+    data_digest: str,
+    rows: int,
+    label_mean: float | None,
+    features: tuple[str, ...],
+) -> ExperimentRecord:
+    """Return all that is needed to train the model again."""
+    section = spec.experiment
+    params = dict(_table(section.params, root, "[experiment] params"))
+    estimator = _parameters(source.estimator)
+    if estimator:
+        params["estimator"] = {"class": type(source.estimator).__name__, "params": estimator}
+    record = ExperimentRecord(
+        code=provenance.code_record(spec.model.source, source.file, root),
+        data=DataRecord(
+            digest=data_digest,
+            rows=rows,
+            label=spec.data.label,
+            label_mean=label_mean,
+            features=features,
+            unit=spec.data.unit,
+            time=spec.data.time,
+            feature_set=spec.data.feature_set,
+            snapshot=spec.data.snapshot,
+        ),
+        params=params,
+        seeds=section.seeds,
+        curves=_table(section.curves, root, "[experiment] curves"),
+        record=_table(section.record, root, "[experiment] record"),
+        libraries=provenance.libraries(),
+        host=provenance.host_record(),
+    )
+    try:
+        record.to_bytes()
+    except IntegrityError as error:
+        raise InputError(f"cannot be recorded: {error.message}", where="[experiment]") from error
+    return record
+
+
+def serving_features(spec: BuildSpec, root: Path) -> tuple[ServingFeature, ...] | None:
+    """Return what serving promises to provide: inline, or out of a lock file; None if nobody said."""
+    if spec.serving is None:
+        return None
+    if not isinstance(spec.serving.features, str):
+        return spec.serving.features
+    path = root / spec.serving.features
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", where=f"[serving] features: {spec.serving.features}") from error
+    return FeatureLock.from_toml(text, where=spec.serving.features).features
+
+
+def bill_of_materials(spec: BuildSpec, record: ExperimentRecord, model_digest: str) -> bytes:
+    """Return a CycloneDX 1.6 document: the model, its training data and its libraries. No random serial."""
+    name, version = spec.bundle.name, spec.bundle.version
+    libraries = [
+        {"type": "library", "name": library, "version": number, "purl": f"pkg:pypi/{library}@{number}"}
+        for library, number in sorted(record.libraries.items())
+    ]
+    data = {
+        "type": "data",
+        "bom-ref": "training-data",
+        "name": spec.data.snapshot or spec.data.train,
+        "hashes": [{"alg": "SHA-256", "content": record.data.digest.removeprefix("sha256:")}],
+    }
+    return canonical(
+        {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "version": 1,
+            "metadata": {
+                "component": {
+                    "type": "machine-learning-model",
+                    "bom-ref": "model",
+                    "name": name,
+                    "version": version,
+                    "description": spec.bundle.description,
+                    "licenses": [{"license": {"id": identifier}} for identifier in spec.bundle.licenses],
+                    "hashes": [{"alg": "SHA-256", "content": model_digest.removeprefix("sha256:")}],
+                    "modelCard": {
+                        "modelParameters": {
+                            "task": "classification" if record.data.label_mean is not None else "supervised",
+                            "datasets": [{"ref": "training-data"}],
+                        }
+                    },
+                }
+            },
+            "components": [data, *libraries],
+        }
+    )
+
+
+def model_card(spec: BuildSpec, signature: ModelSignature, record: ExperimentRecord, parity: Parity | None) -> bytes:
+    """Return the model card: what it answers, from what, trained on what, and how faithful the graph is."""
+    commit = "not on record" if record.code.commit is None else record.code.commit
+    lines = [
+        f"# {spec.bundle.name} {spec.bundle.version}",
+        "",
+        spec.bundle.description,
+        "",
+        f"* Task: {signature.task}; predicts `{signature.label}`"
+        + (f", one of {', '.join(map(str, signature.classes))}" if signature.classes else ""),
+        f"* Features: {', '.join(f'`{name}`' for name in signature.features)}",
+        f"* Trained on {record.data.rows:,} rows, `{record.data.digest}`"
+        + (f" ({record.data.snapshot})" if record.data.snapshot else ""),
+        f"* Source: `{record.code.source}`, commit {commit}"
+        + (", with uncommitted changes" if record.code.dirty else ""),
+    ]
+    if parity is not None:
+        lines.append(
+            f"* The graph computes in {parity.float_bits} bits; on {parity.rows:,} training rows it differs from the "
+            f"fitted estimator by at most {parity.max_difference:.2g}, and {parity.label_flips} labels flip"
+        )
+    return ("\n".join(lines) + "\n").encode()
