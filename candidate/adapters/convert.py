@@ -63,9 +63,10 @@ def convert(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64]) ->
     last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     options = {id(last): {"zipmap": False}} if hasattr(last, "classes_") else None
     try:
-        return skl2onnx.convert_sklearn(
+        graph: onnx.ModelProto = skl2onnx.convert_sklearn(
             estimator, name="model", initial_types=inputs, options=options, target_opset=dict(OPSETS)
         )
+        return graph
     except (MissingConverter, MissingShapeCalculator) as error:
         raise InputError(
             f"a step of the pipeline has no ONNX form: {_first_sentence(error)}",

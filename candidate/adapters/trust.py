@@ -5,6 +5,7 @@ Source: The Update Framework's roles and thresholds, counted by key and never by
 
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -105,8 +106,12 @@ def _time(text: str | None, *, where: str) -> datetime | None:
         raise InputError(f"{text!r} is no time", where=where, hint="write it like 2026-01-31T00:00:00Z") from error
 
 
-def _allows(pattern: str, channel: str) -> bool:
-    return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), channel) is not None
+def allows(patterns: Iterable[str], channel: str) -> bool:
+    """Return whether a channel fits one of the patterns, in which ``*`` stands for any text."""
+    return any(
+        re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), channel) is not None
+        for pattern in patterns
+    )
 
 
 def keys_for(
@@ -134,7 +139,7 @@ def keys_for(
         raise RefusedError(f"the role is valid only from {keys.valid_from}", where=where, hint=hint)
     if end is not None and now >= end:
         raise RefusedError(f"the role was valid until {keys.valid_until}", where=where, hint="renew it with new keys")
-    if channel is not None and not any(_allows(pattern, channel) for pattern in keys.channels):
+    if channel is not None and not allows(keys.channels, channel):
         raise RefusedError(f"the role may act on {', '.join(keys.channels)}, not on {channel}", where=where, hint=hint)
     if keys.threshold > signatures:
         raise RefusedError(

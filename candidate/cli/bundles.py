@@ -30,10 +30,13 @@ def build(
 
     with output.progress(quiet=quiet) as progress:
         result = flow(spec, out=out, signer=output.signer(key), progress=progress)
-    output.emit(result.report, built_text(result.report), as_json=as_json)
+    output.emit(result, built_text(result), as_json=as_json)
 
 
-def show(path: Annotated[Path, typer.Argument(help="A bundle, decision, evidence folder or registry.")], as_json: Json = False) -> None:
+def show(
+    path: Annotated[Path, typer.Argument(help="A bundle, decision, evidence folder or registry.")],
+    as_json: Json = False,
+) -> None:
     """Say what this file is, without trusting it."""
     from candidate.flows.showing import show as flow
     from candidate.report.text import document_text
@@ -45,7 +48,9 @@ def show(path: Annotated[Path, typer.Argument(help="A bundle, decision, evidence
 def verify(
     bundle: BundleFile,
     trust: Trust = None,
-    public_key: Annotated[Path | None, typer.Option("--public-key", help="Trust only this builder's key (PEM).")] = None,
+    public_key: Annotated[
+        Path | None, typer.Option("--public-key", help="Trust only this builder's key (PEM).")
+    ] = None,
     decision: Annotated[Path | None, typer.Option("--decision", help="Also require this signed go.")] = None,
     replay: Annotated[bool, typer.Option("--replay/--no-replay", help="Run the golden inputs on this host.")] = True,
     as_json: Json = False,
@@ -81,7 +86,9 @@ def unpack(
 def predict(
     bundle: BundleFile,
     rows: Annotated[Path, typer.Argument(metavar="ROWS", help="Parquet, CSV or JSON lines.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Parquet file to write; by default JSON lines on stdout.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Parquet file to write; by default JSON lines on stdout.")
+    ] = None,
     trust: Trust = None,
     as_json: Json = False,
 ) -> None:
@@ -107,7 +114,12 @@ def evaluate(
 
     with output.progress(quiet=quiet) as progress:
         result = flow(
-            bundle, data=data, policy=policy, trust=output.trust(trust, needed=False), now=output.now(), progress=progress
+            bundle,
+            data=data,
+            policy=policy,
+            trust=output.trust(trust, needed=False),
+            now=output.now(),
+            progress=progress,
         )
     output.emit(result, evaluation_text(result), as_json=as_json)
 

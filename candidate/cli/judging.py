@@ -26,7 +26,9 @@ def compare(
     name: Annotated[str, typer.Option("--name", help="Name of the decision's file, without .json.")] = "decision",
     key: Key = None,
     trust: Trust = None,
-    registry: Annotated[str | None, typer.Option("--registry", help="With --champion none: where it is meant for.")] = None,
+    registry: Annotated[
+        str | None, typer.Option("--registry", help="With --champion none: where it is meant for.")
+    ] = None,
     channel: Annotated[str | None, typer.Option("--channel", help="With --champion none: which channel.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -57,15 +59,17 @@ def compare(
 
 def audit(
     decision: DecisionFile,
-    evidence: Annotated[Path | None, typer.Option("--evidence", help="Evidence folder; by default beside the decision.")] = None,
+    evidence: Annotated[
+        Path | None, typer.Option("--evidence", help="Evidence folder; by default beside the decision.")
+    ] = None,
     trust: Trust = None,
     as_json: Json = False,
 ) -> None:
     """Recompute a verdict from its evidence; any difference is an integrity error."""
-    from candidate.flows.auditing import audit_file
+    from candidate.flows.auditing import audit as flow
     from candidate.report.text import audit_text
 
-    result = audit_file(decision, evidence=evidence, trust=output.trust(trust, needed=False), now=output.now())
+    result = flow(decision, evidence=evidence, trust=output.trust(trust, needed=False), now=output.now())
     output.emit(result, audit_text(result), as_json=as_json)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from candidate.cli import output
 from candidate.cli.output import Json
+from candidate.documents.trust import RoleName
 from candidate.errors import InputError
 
 key = typer.Typer(
@@ -107,7 +108,12 @@ def trust(
     from candidate.adapters.trust import write_trust
     from candidate.flows.starting import trust_of
 
-    files = {"builder": builder, "approver": approver, "promoter": promoter, "oncall": oncall or []}
+    files: dict[RoleName, list[Path]] = {
+        "builder": builder,
+        "approver": approver,
+        "promoter": promoter,
+        "oncall": oncall or [],
+    }
     policy = trust_of(
         {role: [output.read_bytes(path).decode("ascii", "replace") for path in paths] for role, paths in files.items()}
     )

@@ -33,7 +33,7 @@ def registry_new(
 
     policy = output.trust(trust, needed=True)
     created = Registry.create(folder, trust=policy, now=output.now())  # type: ignore[arg-type]  # needed: never None
-    result = created.status(now=output.now())
+    result = created.status()
     output.emit(result, status_text(result), as_json=as_json)
 
 
@@ -65,7 +65,9 @@ def rollback(
     registry: RegistryDir,
     channel: ChannelName,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is signed and kept.")],
-    to: Annotated[str | None, typer.Option("--to", help="Digest or version; by default the last good champion.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="Digest or version; by default the last good champion.")
+    ] = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -94,7 +96,7 @@ def status(
     from candidate.flows.releasing import Registry
     from candidate.report.text import status_text
 
-    result = Registry.open(registry).status(channel, now=output.now())
+    result = Registry.open(registry).status(channel)
     output.emit(result, status_text(result), as_json=as_json)
 
 
@@ -107,5 +109,5 @@ def history(
     from candidate.flows.releasing import Registry
     from candidate.report.text import history_text
 
-    result = Registry.open(registry).history(channel, now=output.now())
+    result = Registry.open(registry).history(channel)
     output.emit(result, history_text(result), as_json=as_json)

@@ -1,6 +1,8 @@
 """What the commands answer: one document each, printed as JSON or told as text."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from candidate.document import Digest, Document, Part
 from candidate.documents.decision import Estimate, Outcome
@@ -166,3 +168,74 @@ class Audit(Document):
     policy: Digest
     establishes: tuple[str, ...]
     does_not: tuple[str, ...]
+
+
+class ChannelStatus(Part):
+    """Who is champion of a channel, and where a rollback would return to."""
+
+    channel: str
+    champion: BundleRef
+    since: str
+    sequence: int
+    """Log entry that made it champion."""
+    action: Literal["promote", "rollback"]
+    reason: str
+    by: str
+    """Id of the key that signed the entry."""
+    rollback_target: BundleRef | None
+    rollback_chain: tuple[BundleRef, ...]
+    quarantined: tuple[Digest, ...]
+
+
+class Status(Document):
+    """What a registry's log says."""
+
+    kind: Literal["candidate.status"] = "candidate.status"
+    version: Literal[1] = 1
+    registry: str
+    head: int
+    """Number of the last log entry."""
+    head_digest: Digest
+    channels: tuple[ChannelStatus, ...]
+
+
+class HistoryEntry(Part):
+    """One channel's move in one entry of the log."""
+
+    sequence: int
+    time: str
+    action: Literal["promote", "rollback"]
+    channel: str
+    from_: Annotated[BundleRef | None, Field(alias="from")]
+    to: BundleRef
+    reason: str
+    by: str
+    decision: Digest | None
+    digest: Digest
+    """Digest of the entry's bytes."""
+
+
+class History(Document):
+    """Every promotion and rollback, oldest first."""
+
+    kind: Literal["candidate.history"] = "candidate.history"
+    version: Literal[1] = 1
+    registry: str
+    entries: tuple[HistoryEntry, ...]
+
+
+class Moved(Document):
+    """A channel's champion was moved, or was there already."""
+
+    kind: Literal["candidate.moved"] = "candidate.moved"
+    version: Literal[1] = 1
+    action: Literal["promote", "rollback"]
+    channel: str
+    from_: Annotated[BundleRef | None, Field(alias="from")]
+    to: BundleRef
+    rollback_target: BundleRef | None
+    sequence: int
+    already: bool
+    """Whether it was so before, and nothing was written."""
+    skipped: tuple[str, ...]
+    """Rollback targets that could not be verified, loaded or replayed, and why."""

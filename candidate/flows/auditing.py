@@ -1,6 +1,7 @@
 """Recompute a verdict from its evidence, without the data, the bundles or our word for it."""
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,11 @@ from candidate.documents.evidence import (
 )
 from candidate.documents.policy import Policy
 from candidate.documents.results import Audit
+from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, IntegrityError
+from candidate.flows.comparing import evidence_folder
+from candidate.flows.showing import read_decision
+from candidate.flows.verifying import check_decision
 from candidate.judgement.gate import Arrays, judge
 from candidate.judgement.state import State
 
@@ -39,15 +44,11 @@ def read_evidence(folder: Path) -> tuple[Evidence, Policy, Arrays]:
     for file in evidence.files:
         data = _read(folder, file.name)
         if digest_of(data) != file.digest:
-            raise IntegrityError(
-                f"evidence file is {digest_of(data)}, listed as {file.digest}", where=file.name
-            )
+            raise IntegrityError(f"evidence file is {digest_of(data)}, listed as {file.digest}", where=file.name)
         files[file.name] = data
     policy = Policy.from_bytes(files.get(POLICY_FILE, b""), where=POLICY_FILE)
     if policy.digest != evidence.policy:
-        raise IntegrityError(
-            "the policy beside the evidence is not the one it was measured for", where=POLICY_FILE
-        )
+        raise IntegrityError("the policy beside the evidence is not the one it was measured for", where=POLICY_FILE)
     return evidence, policy, _arrays(evidence, files)
 
 
@@ -88,7 +89,7 @@ def recompute(folder: Path) -> tuple[Verdict, Evidence]:
     return judge(policy, evidence, arrays), evidence
 
 
-def audit(decision: Decision, *, evidence: Path, attested: bool) -> Audit:
+def judge_again(decision: Decision, *, evidence: Path, attested: bool) -> Audit:
     """Hold a decision against the verdict recomputed from its evidence.
 
     Args:
@@ -131,6 +132,33 @@ def audit(decision: Decision, *, evidence: Path, attested: bool) -> Audit:
         establishes=tuple(establishes),
         does_not=tuple(does_not),
     )
+
+
+def audit(
+    decision: Path,
+    *,
+    evidence: Path | None = None,
+    trust: TrustPolicy | None = None,
+    now: datetime | None = None,
+) -> Audit:
+    """Recompute the verdict of a decision file from the evidence beside it.
+
+    Args:
+        decision: ``NAME.json`` as ``compare`` wrote it.
+        evidence: its evidence folder; by default the one beside it.
+        trust: if given, a trusted approver must have signed the decision.
+        now: time at which the trust is looked at; by default this moment.
+
+    Raises:
+        InputError: no decision, or no evidence, is there.
+        IntegrityError: the verdict does not follow from the evidence, or something is broken.
+        RefusedError: no trusted approver signed it.
+    """
+    found = read_decision(decision)
+    if trust is not None:
+        check_decision(decision.read_bytes(), trust, now=datetime.now(UTC) if now is None else now)
+    folder = decision.parent / evidence_folder(decision.stem) if evidence is None else evidence
+    return judge_again(found, evidence=folder, attested=trust is not None)
 
 
 def _check_bound(decision: Decision, evidence: Evidence) -> None:

@@ -33,7 +33,7 @@ from candidate.documents.policy import Policy
 from candidate.documents.statement import DECISION_TYPE, Statement, Subject
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
-from candidate.flows.latency import LATENCY_SEED, THREADS, time_rounds, timing_rows
+from candidate.flows.latency import LATENCY_SEED, ROLES, THREADS, time_rounds, timing_rows
 from candidate.flows.measuring import Measured, Scorer, is_attested, measure, read_policy
 from candidate.flows.progress import Progress, silent
 from candidate.flows.releasing import Registry
@@ -53,6 +53,17 @@ class Comparison:
     """The evidence folder: file name to content."""
     path: Path | None
     """Where the decision was written."""
+
+    @property
+    def signed(self) -> bytes:
+        """The signed decision.
+
+        Raises:
+            InputError: the comparison was given no key.
+        """
+        if self.attestation is None:
+            raise InputError("the decision is not signed", where="signer", hint="compare again with an approver's key")
+        return self.attestation
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,7 @@ def find_incumbent(
         )
     bundle, sequence = None, None
     if opened is not None and channel is not None:
-        bundle, sequence = opened.champion(channel, now=now)
+        bundle, sequence = opened.champion(channel)
     if champion == "none":
         if bundle is not None:
             raise InputError(
@@ -138,9 +149,7 @@ def find_incumbent(
 def array_bytes(array: NDArray[np.int64]) -> bytes:
     """Return the ``.npy`` bytes (format 1.0, little endian, C order) of an array of int64."""
     buffer = io.BytesIO()
-    np.lib.format.write_array(
-        buffer, np.ascontiguousarray(array, dtype="<i8"), version=(1, 0), allow_pickle=False
-    )
+    np.lib.format.write_array(buffer, np.ascontiguousarray(array, dtype="<i8"), version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -166,8 +175,7 @@ def _bundle_evidence(
         latency=timed[1],
         environment=runtime.fingerprint(THREADS),
         files=tuple(
-            EvidenceFile(name=name, digest=digest_of(data), size=len(data))
-            for name, data in sorted(files.items())
+            EvidenceFile(name=name, digest=digest_of(data), size=len(data)) for name, data in sorted(files.items())
         ),
     )
     return evidence, {**files, EVIDENCE_FILE: evidence.to_bytes()}
@@ -177,9 +185,7 @@ def _timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _decide(
-    verdict: Verdict, evidence: Evidence, incumbent: Incumbent, *, now: datetime, hours: int
-) -> Decision:
+def _decide(verdict: Verdict, evidence: Evidence, incumbent: Incumbent, *, now: datetime, hours: int) -> Decision:
     champion = evidence.champion.bundle if evidence.champion is not None else None
     return Decision(
         outcome=verdict.outcome,
@@ -206,9 +212,7 @@ def decision_statement(decision: Decision) -> Statement:
         name=f"{decision.challenger.name}-{decision.challenger.version}",
         digest=ShaDigest(sha256=decision.challenger.digest.removeprefix("sha256:")),
     )
-    return Statement(
-        subject=(subject,), predicate_type=DECISION_TYPE, predicate=decision.model_dump(mode="json")
-    )
+    return Statement(subject=(subject,), predicate_type=DECISION_TYPE, predicate=decision.model_dump(mode="json"))
 
 
 def write_outcome(out: Path, name: str, decision: bytes, files: dict[str, bytes]) -> Path:
@@ -301,7 +305,7 @@ def compare(
         attested = [is_attested(bundle, trust, now) for bundle in bundles]
         scorers = [
             Scorer(role=role, bundle=bundle, session=bundle.session(threads=THREADS))
-            for role, bundle in zip(("challenger", "champion"), bundles, strict=False)
+            for role, bundle in zip(ROLES, bundles, strict=False)
         ]
         facts = [_facts(scorer, attested=known) for scorer, known in zip(scorers, attested, strict=True)]
         measured = measure(scorers, data=data, policy=rules, progress=progress)

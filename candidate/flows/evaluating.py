@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from candidate.adapters.archive import Archive
-from candidate.documents.policy import DataRules, Optimizing, Policy, QualityMetric
+from candidate.documents.decision import Estimate
+from candidate.documents.policy import DataRules, Optimizing, Policy
 from candidate.documents.results import Evaluation, SliceMetrics
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
-from candidate.flows.measuring import Scorer, is_attested, measure, read_policy
+from candidate.flows.measuring import Measured, Scorer, is_attested, measure, read_policy
 from candidate.flows.progress import Progress, silent
 from candidate.flows.verifying import Bundle, inspect
 from candidate.judgement.calibration import calibration_estimate
@@ -29,6 +30,16 @@ def _policy_for(bundle: Bundle, label: str | None, unit: str | None) -> Policy:
         data=DataRules(label=label or bundle.signature.label, unit=unit),
         optimizing=Optimizing(metric="log_loss", require="non_inferior", margin=0.0),
     )
+
+
+def _estimates(measured: Measured, index: int, alpha: float) -> dict[str, Estimate]:
+    """Return every metric of a slice that is defined there."""
+    found: dict[str, Estimate] = {}
+    for name in METRICS:
+        estimate = estimate_metric(measured.state, measured.axes, name, index, "challenger", alpha)
+        if estimate is not None:
+            found[name] = estimate
+    return found
 
 
 def evaluate(
@@ -61,15 +72,11 @@ def evaluate(
         rules = _policy_for(opened, None, None) if rules is None else rules
         scorer = Scorer("challenger", opened, opened.session())
         measured = measure([scorer], data=data, policy=rules, progress=progress)
-    names: tuple[QualityMetric, ...] = tuple(METRICS)
     slices = tuple(
         SliceMetrics(
             slice=key.name,
             rows=int(measured.state.counts[index, :, 0].sum()),
-            metrics={
-                name: estimate_metric(measured.state, measured.axes, name, index, "challenger", rules.alpha)
-                for name in names
-            },
+            metrics=_estimates(measured, index, rules.alpha),
         )
         for index, key in enumerate(measured.axes.slices)
     )
@@ -79,5 +86,5 @@ def evaluate(
         alpha=rules.alpha,
         slices=slices,
         calibration=calibration_estimate(measured.state, measured.axes, "challenger", rules.alpha),
-        definitions={name: METRICS[name].definition for name in names},
+        definitions={name: metric.definition for name, metric in METRICS.items()},
     )

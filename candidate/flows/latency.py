@@ -35,6 +35,7 @@ LATENCY_ROWS = 256
 """Rows of the data that single calls are timed on."""
 THREADS = 1
 """Threads of a session, the same that serving uses."""
+ROLES: tuple[ModelRole, ...] = ("challenger", "champion")
 QUANTILES = {"latency_p50_ms": 0.50, "latency_p90_ms": 0.90, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
 
 WARM_UP_WINDOW = 50
@@ -172,10 +173,7 @@ def bench(
     paths = [bundle] if against is None else [bundle, against]
     with ExitStack() as stack:
         opened = [inspect(stack.enter_context(Archive.open(path))) for path in paths]
-        scorers = [
-            Scorer(role, item, item.session(threads=THREADS))
-            for role, item in zip(("challenger", "champion"), opened, strict=False)
-        ]
+        scorers = [Scorer(role, item, item.session(threads=THREADS)) for role, item in zip(ROLES, opened, strict=False)]
         contenders = timing_rows(scorers, data)
         durations, axes = time_rounds(
             contenders, rounds=rounds, calls=calls, seed=LATENCY_SEED, threads=THREADS, progress=progress

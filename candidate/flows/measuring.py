@@ -4,7 +4,8 @@ The rows are streamed; each batch is scored by every bundle, sliced, hashed into
 unit, counted, and dropped.
 """
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from candidate.adapters.trust import keys_for
 from candidate.documents.evidence import DataFacts, ModelRole, SliceKey, StateAxes
 from candidate.documents.policy import Policy, columns_of
 from candidate.documents.trust import TrustPolicy
-from candidate.documents.where import Comparison, Scalar, parse_where
+from candidate.documents.where import Comparison, Operator, Scalar, parse_where
 from candidate.errors import InputError, RefusedError
 from candidate.flows.progress import Progress, silent
 from candidate.flows.verifying import Bundle, check_release
@@ -141,6 +142,17 @@ def _holds(values: NDArray[Any], comparison: Comparison) -> NDArray[np.bool_]:
     return np.array(truth, dtype=bool)[inverse]
 
 
+_TESTS: dict[Operator, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "in": lambda value, values: value in values,
+}
+
+
 def _compare(value: Scalar, comparison: Comparison) -> bool:
     for literal in comparison.values:
         if isinstance(value, str) != isinstance(literal, str):
@@ -150,16 +162,7 @@ def _compare(value: Scalar, comparison: Comparison) -> bool:
             )
     first: Any = comparison.values[0]
     left: Any = value
-    results = {
-        "==": lambda: left == first,
-        "!=": lambda: left != first,
-        "<": lambda: left < first,
-        "<=": lambda: left <= first,
-        ">": lambda: left > first,
-        ">=": lambda: left >= first,
-        "in": lambda: left in comparison.values,
-    }
-    return bool(results[comparison.operator]())
+    return bool(_TESTS[comparison.operator](left, first if comparison.operator != "in" else comparison.values))
 
 
 def _positives(values: NDArray[Any], scorer: Scorer, first_row: int, data: Path) -> NDArray[np.bool_]:
@@ -199,9 +202,7 @@ def _check_comparable(scorers: Sequence[Scorer], policy: Policy) -> None:
             )
 
 
-def measure(
-    scorers: Sequence[Scorer], *, data: Path, policy: Policy, progress: Progress = silent
-) -> Measured:
+def measure(scorers: Sequence[Scorer], *, data: Path, policy: Policy, progress: Progress = silent) -> Measured:
     """Score every bundle on every row of a file and return the State.
 
     Args:
@@ -264,9 +265,7 @@ def measure(
         models=models,
         calibration_bins=bins,
     )
-    facts = DataFacts(
-        file=digest, rows=rows, units=len(units), label=policy.data.label, unit=policy.data.unit
-    )
+    facts = DataFacts(file=digest, rows=rows, units=len(units), label=policy.data.label, unit=policy.data.unit)
     return Measured(total.widened(len(slicer.keys)).reordered(order), axes, facts)
 
 
@@ -318,8 +317,6 @@ def is_attested(bundle: Bundle, trust: TrustPolicy | None, now: datetime) -> boo
     if trust is None:
         return False
     if bundle.ref.digest in trust.revoked.digests:
-        raise RefusedError(
-            f"bundle {bundle.ref.digest} is revoked", where=f"{bundle.ref.name}-{bundle.ref.version}"
-        )
+        raise RefusedError(f"bundle {bundle.ref.digest} is revoked", where=f"{bundle.ref.name}-{bundle.ref.version}")
     check_release(bundle, keys_for(trust, "builder", now=now, channel=None))
     return True

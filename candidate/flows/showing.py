@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 from candidate.adapters.archive import Archive
@@ -28,7 +27,7 @@ def show(path: Path) -> Document:
     """
     if path.is_dir():
         if (path / "registry.json").is_file():
-            return Registry.open(path).status(now=datetime.now(UTC))
+            return Registry.open(path).status()
         if (path / EVIDENCE_FILE).is_file():
             return Evidence.from_bytes((path / EVIDENCE_FILE).read_bytes(), where=EVIDENCE_FILE)
         raise InputError("neither a registry nor an evidence folder", where=str(path))

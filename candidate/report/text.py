@@ -2,9 +2,22 @@
 
 import unicodedata
 
+from candidate.document import Document
 from candidate.documents.decision import Decision, Estimate, Finding
-from candidate.documents.evidence import BundleRef
-from candidate.documents.manifest import BundleManifest, ExperimentRecord, ModelSignature
+from candidate.documents.evidence import BundleRef, Evidence
+from candidate.documents.results import (
+    Audit,
+    Benchmark,
+    Built,
+    BundleView,
+    Evaluation,
+    History,
+    Moved,
+    Predicted,
+    Status,
+    Unpacked,
+    Verification,
+)
 
 WIDTH = 100
 
@@ -86,9 +99,7 @@ def deciding(decision: Decision) -> tuple[Finding, ...]:
     failed = tuple(finding for finding in decision.findings if finding.status == "fail")
     if failed:
         return failed
-    return tuple(
-        finding for finding in decision.findings if finding.blocks and finding.status in {"open", "blind"}
-    )
+    return tuple(finding for finding in decision.findings if finding.blocks and finding.status in {"open", "blind"})
 
 
 def decision_text(decision: Decision) -> str:
@@ -131,9 +142,7 @@ def _names(findings: list[Finding]) -> str:
 def _bound(decision: Decision) -> list[str]:
     data, risks = decision.data, decision.risks
     channel = (
-        f"{decision.channel} as of log entry {decision.sequence}"
-        if decision.channel
-        else "not bound to a channel"
+        f"{decision.channel} as of log entry {decision.sequence}" if decision.channel else "not bound to a channel"
     )
     return [
         f"Measured on {data.rows:,} rows of {data.units:,} {data.unit}s; data {short(data.file)}, "
@@ -145,10 +154,9 @@ def _bound(decision: Decision) -> list[str]:
     ]
 
 
-def bundle_text(
-    ref: BundleRef, manifest: BundleManifest, signature: ModelSignature, experiment: ExperimentRecord
-) -> str:
+def bundle_text(view: BundleView) -> str:
     """Return a bundle as a page of text."""
+    ref, manifest, signature, experiment = view.bundle, view.manifest, view.signature, view.experiment
     parity = manifest.parity
     code = experiment.code
     commit = "no commit on record" if code.commit is None else f"commit {code.commit[:12]}"
@@ -167,10 +175,7 @@ def bundle_text(
             f"{parity.label_flips} labels flipped"
         ),
         "  members",
-        *(
-            f"    {file.name:<42} {size(file.size):>10}  {short(file.digest.sha256)}"
-            for file in manifest.files
-        ),
+        *(f"    {file.name:<42} {size(file.size):>10}  {short(file.digest.sha256)}" for file in manifest.files),
     ]
     return printable("\n".join(lines))
 
@@ -255,4 +260,69 @@ def audit_text(result: Audit) -> str:
     lines = [f"the decision ({result.outcome}) follows from its evidence"]
     lines += [f"  established     {claim}" for claim in result.establishes]
     lines += [f"  not established {claim}" for claim in result.does_not]
+    return printable("\n".join(lines))
+
+
+def moved_text(moved: Moved) -> str:
+    """Return what a promotion or a rollback did, and how to undo it."""
+    if moved.already:
+        return printable(f"{moved.channel} already serves {named(moved.to)}; nothing was written")
+    verb = "promoted" if moved.action == "promote" else "rolled back"
+    lines = [f"{verb}: {moved.channel} serves {named(moved.to)} (log entry {moved.sequence})"]
+    if moved.from_ is not None:
+        lines.append(f"  before it served {named(moved.from_)}")
+    lines += [f"  skipped {each}" for each in moved.skipped]
+    lines.append(f"  rollback target: {named(moved.rollback_target)}")
+    return printable("\n".join(lines))
+
+
+def status_text(status: Status) -> str:
+    """Return who is champion where, since when, and the way back."""
+    lines = [f"registry {status.registry}, {status.head} log entries"]
+    if not status.channels:
+        lines.append("  no champion yet: compare with --champion none, then promote")
+    for row in status.channels:
+        lines.append(f"  {row.channel}: {named(row.champion)}")
+        lines.append(f"    since {row.since} by {row.action} (entry {row.sequence}, key {row.by[:12]}): {row.reason}")
+        lines.append(f"    rollback target: {named(row.rollback_target)}")
+        if row.quarantined:
+            lines.append(f"    quarantined: {', '.join(short(digest) for digest in row.quarantined)}")
+    return printable("\n".join(lines))
+
+
+def history_text(history: History) -> str:
+    """Return every move, one a line, oldest first."""
+    lines = [
+        f"{row.sequence:>4}  {row.time}  {row.action:<8}  {row.channel}: "
+        f"{'none' if row.from_ is None else row.from_.version} to {row.to.version} ({short(row.to.digest)})  "
+        f"{row.reason}"
+        for row in history.entries
+    ]
+    return printable("\n".join(lines) or "nothing was ever promoted")
+
+
+def document_text(document: Document) -> str:
+    """Return any document that ``show`` can meet as text."""
+    if isinstance(document, Decision):
+        return decision_text(document)
+    if isinstance(document, BundleView):
+        return bundle_text(document)
+    if isinstance(document, Status):
+        return status_text(document)
+    if isinstance(document, Evidence):
+        return evidence_text(document)
+    return printable(document.model_dump_json(indent=1, by_alias=True))
+
+
+def evidence_text(evidence: Evidence) -> str:
+    """Return what an evidence folder holds."""
+    data = evidence.data
+    lines = [
+        f"EVIDENCE on {named(evidence.challenger.bundle)}",
+        f"  against   {named(None if evidence.champion is None else evidence.champion.bundle)}",
+        f"  data      {data.rows:,} rows of {data.units:,} {data.unit}s ({short(data.file)})",
+        f"  slices    {len(evidence.state.slices)}, {evidence.state.buckets} buckets",
+        f"  policy    {evidence.policy}",
+        *(f"  file      {file.name:<18} {size(file.size):>10}  {short(file.digest)}" for file in evidence.files),
+    ]
     return printable("\n".join(lines))

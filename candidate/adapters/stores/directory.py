@@ -1,0 +1,296 @@
+"""A registry in a directory: content-addressed blobs and an append-only log, durable by fsync and link.
+
+Committing is creating ``log/<n>`` where nothing is. ``link`` does that atomically, so no lock is
+needed. Nothing is ever changed in place.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from candidate.document import digest_of
+from candidate.documents.entry import Artifact, Genesis
+from candidate.documents.oci import OciIndex, OciLayout, OciManifest
+from candidate.errors import IndeterminateError, InputError, IntegrityError, StaleError, UnavailableError
+
+GENESIS_FILE = "registry.json"
+MAX_ENTRY_BYTES = 16 * 1024 * 1024
+BLOCK = 512
+RECORD = 20 * BLOCK
+
+
+def _fsync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fsync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    """Write a file that does not exist, and have it on the disk before returning."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o444)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class DirectoryStore:
+    """The store in a folder; it holds no state but the folder's path."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the folder; nothing is read yet."""
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, genesis: Genesis) -> "DirectoryStore":
+        """Create an empty registry, all of it or nothing.
+
+        Raises:
+            InputError: the folder exists and is not empty, or cannot be made.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError("exists already", where=str(path), hint="name a folder that does not exist yet")
+        staging: Path | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+            for shard in range(256):
+                (staging / "blobs" / "sha256" / f"{shard:02x}").mkdir(parents=True)
+            (staging / "log").mkdir()
+            (staging / "refs").mkdir()
+            _write_durably(staging / GENESIS_FILE, genesis.to_bytes())
+            for folder in (staging / "blobs" / "sha256", staging / "blobs", staging / "log", staging):
+                _fsync_folder(folder)
+            staging.chmod(0o755)
+            staging.rename(path)
+            _fsync_folder(path.parent)
+        except OSError as error:
+            raise InputError(f"cannot be made: {error.strerror}", where=str(path)) from error
+        finally:
+            if staging is not None:
+                shutil.rmtree(staging, ignore_errors=True)
+        return cls(path)
+
+    def genesis(self) -> Genesis:
+        """Read ``registry.json``.
+
+        Raises:
+            InputError: the folder is no registry.
+            IntegrityError: the file is not in its canonical form.
+        """
+        try:
+            data = (self.path / GENESIS_FILE).read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"no registry: {error.strerror}", where=str(self.path), hint="make one: candidate registry new DIR"
+            ) from error
+        return Genesis.from_bytes(data, where=GENESIS_FILE)
+
+    def _blob(self, digest: str) -> Path:
+        value = digest.removeprefix("sha256:")
+        return self.path / "blobs" / "sha256" / value[:2] / value
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether there is a blob of this name; its bytes are checked when it is read."""
+        return self._blob(digest).is_file()
+
+    def blob_size(self, digest: str) -> int:
+        """Return the size of a blob.
+
+        Raises:
+            UnavailableError: it is not there.
+        """
+        try:
+            return self._blob(digest).stat().st_size
+        except OSError as error:
+            raise UnavailableError(f"blob cannot be read: {error.strerror}", where=digest) from error
+
+    def read_blob(self, digest: str) -> bytes:
+        """Return a blob, hashed before it is returned.
+
+        Raises:
+            UnavailableError: it is not there.
+            IntegrityError: its bytes are not what its name says.
+        """
+        try:
+            data = self._blob(digest).read_bytes()
+        except OSError as error:
+            raise UnavailableError(f"blob cannot be read: {error.strerror}", where=digest) from error
+        if digest_of(data) != digest:
+            raise IntegrityError("blob's bytes are not what its name says", where=digest)
+        return data
+
+    def put_blob(self, data: bytes) -> str:
+        """Store a blob durably; storing it again is nothing."""
+        digest = digest_of(data)
+        target = self._blob(digest)
+        if target.exists():
+            with suppress(IntegrityError, UnavailableError):
+                self.read_blob(digest)
+                _fsync_folder(target.parent)  # whoever wrote it may have died before its name was on the disk
+                return digest
+            target.unlink()  # rotten: its name says what belongs there, and here it is
+        self._link_new(target, data)
+        return digest
+
+    def _link_new(self, target: Path, data: bytes) -> None:
+        """Put bytes under a name that is free, whole or not at all.
+
+        Raises:
+            FileExistsError: the name was taken meanwhile.
+            UnavailableError: nothing was written.
+            IndeterminateError: the name may or may not be on the disk.
+        """
+        temporary = target.parent / f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}"
+        linked = False
+        try:
+            _write_durably(temporary, data)
+            os.link(temporary, target)
+            linked = True
+            temporary.unlink()
+            _fsync_folder(target.parent)
+        except FileExistsError:
+            if linked:
+                raise
+            raise
+        except OSError as error:
+            if linked:
+                raise IndeterminateError(
+                    f"written, but perhaps not to the disk: {error.strerror}",
+                    where=target.name,
+                    hint="run the same command again; it is idempotent",
+                ) from error
+            raise UnavailableError(f"cannot be written: {error.strerror}", where=target.name) from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+
+    def _entry(self, sequence: int) -> Path:
+        return self.path / "log" / f"{sequence:016d}"
+
+    def read_entry(self, sequence: int) -> bytes | None:
+        """Return an entry's exact bytes, or None where there is none."""
+        try:
+            with self._entry(sequence).open("rb") as file:
+                data = file.read(MAX_ENTRY_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UnavailableError(f"cannot be read: {error.strerror}", where=f"log entry {sequence}") from error
+        if len(data) > MAX_ENTRY_BYTES:
+            raise IntegrityError(f"is larger than {MAX_ENTRY_BYTES} bytes", where=f"log entry {sequence}")
+        return data
+
+    def entries(self) -> Iterator[tuple[int, bytes]]:
+        """Yield every entry in order.
+
+        Raises:
+            IntegrityError: a gap, or a file in the log that is no entry.
+        """
+        try:
+            names = sorted(name for name in os.listdir(self.path / "log") if not name.startswith("."))
+        except OSError as error:
+            raise UnavailableError(f"log cannot be read: {error.strerror}", where=str(self.path)) from error
+        for sequence, name in enumerate(names, start=1):
+            if name != f"{sequence:016d}":
+                raise IntegrityError(f"{name!r} is not entry {sequence}", where="log")
+            data = self.read_entry(sequence)
+            if data is None:
+                raise IntegrityError("vanished while it was read", where=f"log entry {sequence}")
+            yield sequence, data
+
+    def put_entry(self, sequence: int, data: bytes) -> None:
+        """Commit an entry: create ``log/<sequence>``, which must not exist.
+
+        The entry before is made durable first: whoever wrote it may have died before it was.
+
+        Raises:
+            StaleError: somebody else committed that number first.
+            IndeterminateError: it may or may not be committed.
+            UnavailableError: nothing was written.
+        """
+        if sequence > 1:
+            _fsync_file(self._entry(sequence - 1))
+            _fsync_folder(self.path / "log")
+        try:
+            self._link_new(self._entry(sequence), data)
+        except FileExistsError as error:
+            if self.read_entry(sequence) == data:
+                _fsync_folder(self.path / "log")
+                return
+            raise StaleError(
+                f"somebody else wrote entry {sequence} first",
+                where="log",
+                hint="look at `candidate status`, then compare again",
+            ) from error
+
+    def write_ref(self, channel: str, data: bytes) -> None:
+        """Write the cache of a channel for other tools; nobody here reads it, and losing it changes nothing."""
+        target = self.path / "refs" / f"{channel}.json"
+        with suppress(OSError):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{os.getpid()}")
+            temporary.write_bytes(data)
+            temporary.replace(target)
+
+    def bundle(self, artifact: Artifact) -> "StoredBundle":
+        """Return a stored bundle's blobs."""
+        return StoredBundle(self, artifact)
+
+
+@dataclass(frozen=True)
+class StoredBundle:
+    """A bundle's blobs in a registry; it reads like the archive it came in."""
+
+    store: DirectoryStore
+    artifact: Artifact
+
+    @property
+    def layout(self) -> bytes:
+        """Raw bytes of ``oci-layout``, which is the same in every bundle."""
+        return OciLayout().to_bytes()
+
+    @cached_property
+    def index(self) -> bytes:
+        """Raw bytes of ``index.json``."""
+        return self.store.read_blob(self.artifact.index)
+
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """Size of every blob that the index leads to."""
+        found: dict[str, int] = {}
+        for descriptor in OciIndex.from_bytes(self.index, where="index.json").manifests:
+            found[descriptor.digest] = self.store.blob_size(descriptor.digest)
+            manifest = OciManifest.from_bytes(self.store.read_blob(descriptor.digest), where=descriptor.digest)
+            for part in (manifest.config, *manifest.layers):
+                found[part.digest] = self.store.blob_size(part.digest)
+        return found
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the archive that these blobs make: a header and padding for each, two end blocks, whole records."""
+        parts = [len(self.layout), len(self.index), *self.sizes.values()]
+        total = sum(BLOCK + -(-size // BLOCK) * BLOCK for size in parts) + 2 * BLOCK
+        return -(-total // RECORD) * RECORD
+
+    def read(self, digest: str) -> bytes:
+        """Return a blob, hashed before it is returned."""
+        return self.store.read_blob(digest)

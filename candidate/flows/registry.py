@@ -1,0 +1,288 @@
+"""A registry: who is champion of which channel, read from its log and checked on every reading."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from candidate.adapters import attest, trust
+from candidate.adapters.attest import Signer
+from candidate.adapters.stores.directory import DirectoryStore
+from candidate.document import canonical, digest_of
+from candidate.documents.entry import Artifact, Entry, Genesis, Preflight
+from candidate.documents.evidence import BundleRef
+from candidate.documents.manifest import ShaDigest
+from candidate.documents.results import ChannelStatus, History, HistoryEntry, Status
+from candidate.documents.statement import ENTRY_TYPE, Statement, Subject
+from candidate.documents.trust import RoleName, TrustPolicy
+from candidate.errors import InputError, IntegrityError, RefusedError, StaleError
+from candidate.flows.verifying import Bundle, check_release, inspect, replay
+from candidate.judgement.channel import LogState, extend, start
+
+Action = Literal["promote", "rollback"]
+ROLES: dict[Action, tuple[RoleName, ...]] = {"promote": ("promoter",), "rollback": ("oncall", "promoter")}
+"""Roles whose keys may sign an entry of each action."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """An entry as it stands in the log."""
+
+    entry: Entry
+    digest: str
+    key_id: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry: its store and its genesis. What it says is read from the log each time it is asked."""
+
+    path: Path
+    store: DirectoryStore
+    genesis: Genesis
+
+    @classmethod
+    def create(
+        cls, path: Path | str, *, trust: TrustPolicy, now: datetime | None = None, identity: str | None = None
+    ) -> "Registry":
+        """Create an empty registry whose readers trust these keys.
+
+        Args:
+            path: folder that does not exist yet, or is empty.
+            trust: which keys may build, approve, promote and roll back.
+            now: time of creation; by default this moment.
+            identity: 32 hexadecimal digits; by default random.
+
+        Raises:
+            InputError: the folder is not empty, or the trust policy cannot be used.
+        """
+        _check_trust(trust)
+        genesis = Genesis(
+            registry=secrets.token_hex(16) if identity is None else identity,
+            created=timestamp(moment(now)),
+            trust=trust,
+        )
+        return cls(Path(path), DirectoryStore.create(Path(path), genesis), genesis)
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Registry":
+        """Open a registry.
+
+        Raises:
+            InputError: the folder is none.
+            IntegrityError: its genesis is broken.
+        """
+        store = DirectoryStore(Path(path))
+        genesis = store.genesis()
+        try:
+            _check_trust(genesis.trust)
+        except InputError as error:
+            raise IntegrityError(f"trust policy cannot be used: {error.message}", where="registry.json") from error
+        return cls(Path(path), store, genesis)
+
+    def log(self) -> Iterator[tuple[LogState, Logged]]:
+        """Yield every entry with the state after it, each checked: attestation, role, chain and rules.
+
+        Raises:
+            IntegrityError: an entry's bytes, chain or form is broken.
+            RefusedError: an entry is not signed by a key with the right role, or breaks a rule.
+        """
+        state = start(self.genesis)
+        for sequence, data in self.store.entries():
+            logged = self._checked(sequence, data)
+            try:
+                state = extend(state, logged.entry, logged.digest)
+            except StaleError as error:  # committed all the same: the log itself is broken
+                raise IntegrityError(error.message, where=error.where) from error
+            yield state, logged
+
+    def _checked(self, sequence: int, data: bytes) -> Logged:
+        where = f"log entry {sequence}"
+        keys = self.genesis.trust.roles
+        pems = {pem for role in ("promoter", "oncall") if role in keys for pem in keys[role].keys}
+        attested = attest.check(data, sorted(pems), where=where)
+        if attested.statement.predicate_type != ENTRY_TYPE:
+            raise RefusedError(f"is attested as {attested.statement.predicate_type}", where=where)
+        entry = Entry.from_bytes(canonical(attested.statement.predicate), where=where)
+        if attested.statement.to_bytes() != entry_statement(entry).to_bytes():
+            raise IntegrityError("the statement does not fit the entry in it", where=where)
+        check_role(self.genesis.trust, entry.action, attested.key_id, [m.channel for m in entry.moves], where)
+        return Logged(entry=entry, digest=digest_of(data), key_id=attested.key_id)
+
+    def state(self) -> LogState:
+        """Return what the whole log says, every entry checked."""
+        state = start(self.genesis)
+        for after, _ in self.log():
+            state = after
+        return state
+
+    def status(self, channel: str | None = None) -> Status:
+        """Return who is champion where, since when, and where a rollback returns to.
+
+        Raises:
+            InputError: there is no such channel.
+        """
+        state, last = start(self.genesis), dict[str, Logged]()
+        for state, logged in self.log():
+            last.update({move.channel: logged for move in logged.entry.moves})
+        if channel is not None and channel not in state.channels:
+            known = ", ".join(sorted(state.channels)) or "none"
+            raise InputError(f"no channel {channel!r}", where=str(self.path), hint=f"this registry has: {known}")
+        rows = []
+        for name in sorted(state.channels) if channel is None else [channel]:
+            found, entry = state.channel(name), last[name]
+            if found.champion is None:
+                continue
+            chain = tuple(ref_of(artifact) for artifact in found.rollback)
+            rows.append(
+                ChannelStatus(
+                    channel=name,
+                    champion=ref_of(found.champion),
+                    since=found.time,
+                    sequence=found.sequence,
+                    action=entry.entry.action,
+                    reason=entry.entry.reason,
+                    by=entry.key_id,
+                    rollback_target=chain[0] if chain else None,
+                    rollback_chain=chain,
+                    quarantined=tuple(sorted(found.quarantined)),
+                )
+            )
+        return Status(registry=state.registry, head=state.head, head_digest=state.head_digest, channels=tuple(rows))
+
+    def history(self, channel: str | None = None) -> History:
+        """Return every move, oldest first, with who and why."""
+        rows, champions = [], dict[str, BundleRef]()
+        for _, logged in self.log():
+            for move in logged.entry.moves:
+                if channel is None or move.channel == channel:
+                    rows.append(
+                        HistoryEntry(
+                            sequence=logged.entry.sequence,
+                            time=logged.entry.time,
+                            action=logged.entry.action,
+                            channel=move.channel,
+                            from_=champions.get(move.channel),
+                            to=ref_of(move.to),
+                            reason=logged.entry.reason,
+                            by=logged.key_id,
+                            decision=move.decision,
+                            digest=logged.digest,
+                        )
+                    )
+                champions[move.channel] = ref_of(move.to)
+        return History(registry=self.genesis.registry, entries=tuple(rows))
+
+    def champion(self, channel: str) -> tuple[Bundle | None, int]:
+        """Return the champion, its bytes checked, and the number of the last log entry."""
+        state = self.state()
+        found = state.channel(channel).champion
+        return (None if found is None else self._opened(found)), state.head
+
+    def _opened(self, artifact: Artifact) -> Bundle:
+        bundle = inspect(self.store.bundle(artifact))
+        if bundle.ref.digest != artifact.bundle:
+            raise IntegrityError(f"is {bundle.ref.digest}, the log names {artifact.bundle}", where=artifact.name)
+        return bundle
+
+    def preflight(self, artifact: Artifact, now: datetime) -> Preflight:
+        """Verify, load and replay a stored bundle now: a way back that was not walked is none.
+
+        Raises:
+            CandidateError: it cannot be relied on.
+        """
+        bundle = self._opened(artifact)
+        check_builder(bundle, self.genesis.trust, now)
+        played = replay(bundle)
+        if not played.passed:
+            raise IntegrityError(
+                f"golden outputs differ by {played.max_difference:g}", where=f"{artifact.name} {artifact.version}"
+            )
+        return Preflight(bundle=artifact.bundle, rows=played.rows, max_difference=played.max_difference)
+
+    def commit(self, entry: Entry, signer: Signer) -> None:
+        """Check an entry against the log as it is now, sign it and append it.
+
+        Raises:
+            StaleError: somebody else was first.
+            IndeterminateError: it may or may not be written; run the same command again.
+        """
+        data = attest.attest(entry_statement(entry), signer).to_bytes()
+        extend(self.state(), entry, digest_of(data))
+        self.store.put_entry(entry.sequence, data)
+        for move in entry.moves:
+            cache = {"champion": move.to.model_dump(mode="json"), "sequence": entry.sequence}
+            self.store.write_ref(move.channel, canonical(cache))
+
+
+def entry_statement(entry: Entry) -> Statement:
+    """Return the in-toto statement of a log entry; its subjects are the bundles that become champion."""
+    digests = sorted({move.to.bundle: move.to for move in entry.moves}.items())
+    subjects = tuple(
+        Subject(name=f"{to.name}-{to.version}", digest=ShaDigest(sha256=digest.removeprefix("sha256:")))
+        for digest, to in digests
+    )
+    return Statement(subject=subjects, predicate_type=ENTRY_TYPE, predicate=entry.model_dump(mode="json"))
+
+
+def moment(now: datetime | None) -> datetime:
+    return datetime.now(UTC) if now is None else now
+
+
+def timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ref_of(artifact: Artifact) -> BundleRef:
+    return BundleRef(name=artifact.name, version=artifact.version, digest=artifact.bundle)
+
+
+def _check_trust(policy: TrustPolicy) -> None:
+    trust.check_trust(policy, where="trust policy")
+    missing = [role for role in ("builder", "approver", "promoter") if role not in policy.roles]
+    if missing:
+        raise InputError(
+            f"no keys for {', '.join(missing)}", where="trust policy", hint="a registry needs each of them"
+        )
+
+
+def check_builder(bundle: Bundle, policy: TrustPolicy, now: datetime) -> None:
+    if bundle.ref.digest in policy.revoked.digests:
+        raise RefusedError(f"bundle {bundle.ref.digest} is revoked", where=f"{bundle.ref.name} {bundle.ref.version}")
+    check_release(bundle, trust.keys_for(policy, "builder", now=now, channel=None))
+
+
+def check_role(
+    policy: TrustPolicy, action: Action, key_id: str, channels: list[str], where: str, *, now: datetime | None = None
+) -> None:
+    """Refuse a key that holds, on one of the channels, no role that may do this.
+
+    Args:
+        policy: whose word counts.
+        action: what the entry does.
+        key_id: the key that signs or signed it.
+        channels: what it moves.
+        where: the entry or the option, for the message.
+        now: judge the role's validity at this time; null for an entry that is in the log already.
+
+    Raises:
+        RefusedError: the key may not.
+    """
+    for channel in channels:
+        held = [
+            role
+            for role in ROLES[action]
+            if role in policy.roles
+            and key_id in {attest.public_key_id(pem) for pem in policy.roles[role].keys}
+            and trust.allows(policy.roles[role].channels, channel)
+        ]
+        if not held or key_id in policy.revoked.keys:
+            raise RefusedError(
+                f"key {key_id[:12]} may not {action} on {channel}",
+                where=where,
+                hint=f"sign with a key of the role {' or '.join(ROLES[action])}",
+            )
+        if now is not None:
+            trust.keys_for(policy, held[0], now=now, channel=channel)
