@@ -61,7 +61,9 @@ def array_of(data: bytes, tensor: Tensor, *, rows: int, where: str) -> NDArray[A
     if not fits:
         raise IntegrityError(f"tensor has shape {found}, not {wanted}", where=where)
     try:
-        array = np.asarray(numpy_helper.to_array(proto))
+        if tensor.dtype == "string":
+            # By hand: to_array passes through a fixed-width dtype, which strips trailing zero characters.
+            return np.array([text.decode("utf-8") for text in proto.string_data], dtype=object).reshape(found)
+        return np.asarray(numpy_helper.to_array(proto))
     except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
         raise IntegrityError("tensor's data does not fit its shape", where=where) from error
-    return array.astype(object) if tensor.dtype == "string" else array

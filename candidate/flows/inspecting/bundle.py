@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from numpy.typing import NDArray
-
 from candidate.document import digest_of
 from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import (
@@ -22,6 +20,8 @@ from candidate.documents.manifest import (
 from candidate.errors import InputError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from candidate.adapters.runtime import Session
 
 
@@ -121,7 +121,7 @@ def golden_path(kind: str, number: int) -> str:
     return f"{GOLDEN_DIRECTORY}/{kind}_{number}.pb"
 
 
-def _golden(bundle: Bundle, kind: str, tensors: tuple[Tensor, ...]) -> dict[str, NDArray[Any]]:
+def _golden(bundle: Bundle, kind: str, tensors: tuple[Tensor, ...]) -> "dict[str, NDArray[Any]]":
     from candidate.adapters.tensors import array_of
 
     arrays = {}
@@ -131,11 +131,11 @@ def _golden(bundle: Bundle, kind: str, tensors: tuple[Tensor, ...]) -> dict[str,
     return arrays
 
 
-def golden_feeds(bundle: Bundle) -> dict[str, NDArray[Any]]:
+def golden_feeds(bundle: Bundle) -> "dict[str, NDArray[Any]]":
     """Return the golden inputs by name, each of shape (rows, 1)."""
     return _golden(bundle, "input", bundle.signature.inputs)
 
 
-def golden_outputs(bundle: Bundle) -> dict[str, NDArray[Any]]:
+def golden_outputs(bundle: Bundle) -> "dict[str, NDArray[Any]]":
     """Return the golden outputs by name: what the graph answered when the bundle was built."""
     return _golden(bundle, "output", bundle.signature.outputs)

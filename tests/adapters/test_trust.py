@@ -1,0 +1,202 @@
+"""The trust policy: who may say what, when and where."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from candidate.adapters.attest import Signer, new_key
+from candidate.adapters.trust import check_trust, keys_for, read_trust, write_trust
+from candidate.documents.trust import Revoked, RoleKeys, RoleName, TrustPolicy
+from candidate.errors import InputError, RefusedError
+
+
+def written(folder: Path, text: str) -> Path:
+    """A trust file."""
+    path = folder / "trust.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_policy_survives_writing_and_reading(tmp_path: Path, trust: TrustPolicy) -> None:
+    """What is written is read back as the same policy."""
+    full = trust.model_copy(
+        update={
+            "revoked": Revoked(keys=("0" * 64,), digests=("sha256:" + "a" * 64,)),
+            "roles": {
+                **trust.roles,
+                "approver": trust.roles["approver"].model_copy(
+                    update={
+                        "channels": ("tiny/*", "other/prod"),
+                        "valid_from": "2026-01-01T00:00:00Z",
+                        "valid_until": "2027-01-01T00:00:00Z",
+                    }
+                ),
+            },
+        }
+    )
+
+    assert read_trust(written(tmp_path, write_trust(full))) == full
+
+
+def test_white_space_around_a_key_changes_nothing(tmp_path: Path, builder: Signer) -> None:
+    """Keys come back in their one PEM, so that ids and digests do not depend on an editor."""
+    text = f'[roles.builder]\nkeys = ["""\n\n{builder.public_pem.replace(chr(10), chr(13) + chr(10))}\n"""]\n'
+
+    assert read_trust(written(tmp_path, text)).roles["builder"].keys == (builder.public_pem,)
+
+
+def test_a_missing_file_is_the_users_mistake(tmp_path: Path) -> None:
+    """The hint says how to write one."""
+    with pytest.raises(InputError) as caught:
+        read_trust(tmp_path / "none.toml")
+    assert "candidate trust" in caught.value.hint
+
+
+def test_an_unknown_key_comes_with_the_nearest_known_one(tmp_path: Path, builder: Signer) -> None:
+    """A misspelt limit must not be ignored."""
+    text = f'[roles.builder]\ntreshold = 1\nkeys = ["""{builder.public_pem}"""]\n'
+
+    with pytest.raises(InputError) as caught:
+        read_trust(written(tmp_path, text))
+    assert "threshold" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[roles]\n",
+        '[roles.builder]\nkeys = ["no key"]\n',
+        "[roles.builder]\nkeys = []\n",
+        '[roles.boss]\nkeys = ["x"]\n',
+    ],
+    ids=["empty", "no role", "no key", "no keys", "no such role"],
+)
+def test_a_policy_that_trusts_nobody_is_refused(text: str, tmp_path: Path) -> None:
+    """Empty is never a policy."""
+    with pytest.raises(InputError):
+        read_trust(written(tmp_path, text))
+
+
+def test_a_private_key_in_the_policy_is_pointed_out(tmp_path: Path) -> None:
+    """Somebody is about to publish it."""
+    text = f'[roles.builder]\nkeys = ["""{new_key(None).decode()}"""]\n'
+
+    with pytest.raises(InputError, match="private key"):
+        read_trust(written(tmp_path, text))
+
+
+def test_one_key_in_two_roles_is_refused_unless_that_is_said(builder: Signer) -> None:
+    """A builder that could approve its own model would be no gate."""
+    keys = RoleKeys(keys=(builder.public_pem,))
+    both = TrustPolicy(roles={"builder": keys, "approver": RoleKeys(keys=("\n" + builder.public_pem,))})
+
+    with pytest.raises(InputError, match="also has the role builder"):
+        check_trust(both, where="trust.toml")
+    check_trust(both.model_copy(update={"distinct_roles": False}), where="trust.toml")
+
+
+def test_one_key_twice_does_not_reach_a_threshold_of_two(builder: Signer) -> None:
+    """Thresholds count keys, whatever their PEM looks like."""
+    keys = RoleKeys(keys=(builder.public_pem, builder.public_pem.strip()), threshold=2)
+
+    with pytest.raises(InputError, match="listed twice"):
+        check_trust(TrustPolicy(roles={"builder": keys}), where="trust.toml")
+
+
+def test_a_threshold_beyond_the_keys_is_refused(builder: Signer) -> None:
+    """It could never be reached; better now than at night."""
+    with pytest.raises(InputError, match="threshold 2 of 1"):
+        check_trust(TrustPolicy(roles={"builder": RoleKeys(keys=(builder.public_pem,), threshold=2)}), where="t")
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"valid_from": "2026-02-30T00:00:00Z"},
+        {"valid_from": "2026-02-01T00:00:00Z", "valid_until": "2026-02-01T00:00:00Z"},
+        {"channels": ()},
+        {"channels": ("Prod!",)},
+    ],
+    ids=["no such day", "empty time", "no channel", "no pattern"],
+)
+def test_limits_that_make_no_sense_are_refused(update: dict[str, object], builder: Signer) -> None:
+    """A role that can never be used is a mistake."""
+    keys = RoleKeys(keys=(builder.public_pem,)).model_copy(update=update)
+
+    with pytest.raises(InputError):
+        check_trust(TrustPolicy(roles={"builder": keys}), where="trust.toml")
+
+
+def test_a_revoked_id_must_be_an_id(trust: TrustPolicy) -> None:
+    """A misspelt id would revoke nothing."""
+    with pytest.raises(InputError, match="no key id"):
+        check_trust(trust.model_copy(update={"revoked": Revoked(keys=("A" * 64,))}), where="trust.toml")
+
+
+def test_a_role_nobody_holds_is_refused(trust: TrustPolicy, now: datetime) -> None:
+    """The hint names the table to add."""
+    with pytest.raises(RefusedError) as caught:
+        keys_for(trust, "oncall", now=now, channel=None)
+    assert "[roles.oncall]" in caught.value.hint
+
+
+def test_validity_begins_and_ends_on_the_second(builder: Signer) -> None:
+    """From is included, until is not."""
+    keys = RoleKeys(keys=(builder.public_pem,), valid_from="2026-01-01T00:00:00Z", valid_until="2026-02-01T00:00:00Z")
+    trust = TrustPolicy(roles={"builder": keys})
+    begin, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+
+    for moment in (begin, end - timedelta(seconds=1)):
+        assert keys_for(trust, "builder", now=moment, channel=None) == (builder.public_pem,)
+    with pytest.raises(RefusedError, match="only from"):
+        keys_for(trust, "builder", now=begin - timedelta(seconds=1), channel=None)
+    with pytest.raises(RefusedError, match="until"):
+        keys_for(trust, "builder", now=end, channel=None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "channel", "allowed"),
+    [
+        ("*", "tiny/prod", True),
+        ("tiny/*", "tiny/prod", True),
+        ("*/prod", "tiny/prod", True),
+        ("tiny/prod", "tiny/prod", True),
+        ("tiny/prod", "tiny/production", False),
+        ("*/prod", "tiny/staging", False),
+        ("tiny/*", "tiny-other/prod", False),
+    ],
+)
+def test_a_pattern_stands_for_whole_channels(
+    pattern: str, channel: str, allowed: object, builder: Signer, now: datetime
+) -> None:
+    """A star is any text; everything else is itself, from beginning to end."""
+    trust = TrustPolicy(roles={"approver": RoleKeys(keys=(builder.public_pem,), channels=(pattern,))})
+
+    if allowed:
+        assert keys_for(trust, "approver", now=now, channel=channel) == (builder.public_pem,)
+    else:
+        with pytest.raises(RefusedError, match="not on"):
+            keys_for(trust, "approver", now=now, channel=channel)
+
+
+def test_a_revoked_key_is_left_out(builder: Signer, stranger: Signer, now: datetime) -> None:
+    """The other key of the role still works; without it the role is refused."""
+    roles: dict[RoleName, RoleKeys] = {"builder": RoleKeys(keys=(builder.public_pem, stranger.public_pem))}
+    one = TrustPolicy(roles=roles, revoked=Revoked(keys=(builder.key_id,)))
+    both = TrustPolicy(roles=roles, revoked=Revoked(keys=(builder.key_id, stranger.key_id)))
+
+    assert keys_for(one, "builder", now=now, channel=None) == (stranger.public_pem,)
+    with pytest.raises(RefusedError, match="revoked"):
+        keys_for(both, "builder", now=now, channel=None)
+
+
+def test_a_threshold_is_never_forgotten(builder: Signer, stranger: Signer, now: datetime) -> None:
+    """Whoever checks one signature cannot get the keys of a role that needs two."""
+    keys = RoleKeys(keys=(builder.public_pem, stranger.public_pem), threshold=2)
+    trust = TrustPolicy(roles={"approver": keys})
+
+    with pytest.raises(RefusedError, match="needs 2 signatures"):
+        keys_for(trust, "approver", now=now, channel=None)
+    assert len(keys_for(trust, "approver", now=now, channel=None, signatures=2)) == 2
