@@ -104,7 +104,6 @@ def find_incumbent(
     policy: Policy,
     registry: str | None,
     channel: str | None,
-    now: datetime,
     stack: ExitStack,
 ) -> Incumbent:
     """Read the champion from a bundle file, a ``REGISTRY#CHANNEL`` or ``none``.
@@ -294,7 +293,6 @@ def compare(
             policy=rules,
             registry=None if registry is None else str(registry),
             channel=channel,
-            now=now,
             stack=stack,
         )
         if trust is None and incumbent.registry is not None:

@@ -7,7 +7,7 @@ from candidate.documents.trust import RoleKeys, RoleName, TrustPolicy
 
 ROLES: tuple[RoleName, ...] = ("builder", "approver", "promoter", "oncall")
 
-SPEC = '''# What to build. Every key is described in docs/formats.md; unknown keys are refused.
+SPEC = """# What to build. Every key is described in docs/formats.md; unknown keys are refused.
 [bundle]
 name = "my-model"
 version = "1.0.0"
@@ -29,9 +29,9 @@ seeds = { numpy = 0 }
 
 [serving]
 features = "features.toml"   # what serving promises to provide: [[features]] name, type, source
-'''
+"""
 
-POLICY = '''# What must hold before a challenger replaces the champion. Fix it before the blackbox rows are opened.
+POLICY = """# What must hold before a challenger replaces the champion. Fix it before the blackbox rows are opened.
 alpha = 0.05            # error rate of each bound, and of all no-go claims together
 power = 0.8
 # For the very first release, and only then:
@@ -65,9 +65,9 @@ max = 0.05
 
 [checklist]
 require = ["optimizing", "satisficing", "slices", "calibration", "availability", "skew", "reproducibility", "packaging", "rollback"]
-'''
+"""
 
-WORKFLOW = '''# Builds a bundle and compares it with the champion; a no-go or an inconclusive verdict fails the job.
+WORKFLOW = """# Builds a bundle and compares it with the champion; a no-go or an inconclusive verdict fails the job.
 name: candidate
 on: [pull_request]
 permissions:
@@ -93,7 +93,7 @@ jobs:
           CANDIDATE_KEY_PASSPHRASE: ${{ secrets.CANDIDATE_APPROVER_PASSPHRASE }}
       - if: always()
         run: candidate report dist/decision.json >> "$GITHUB_STEP_SUMMARY"
-'''
+"""
 
 
 def templates() -> dict[str, str]:

@@ -309,7 +309,7 @@ def verify(
     public_key: str | None = None,
     decision: bytes | None = None,
     replay: bool = True,
-    now: datetime,
+    now: datetime | None = None,
     channel: str | None = None,
 ) -> Verification:
     """Verify a bundle file, and say what was established.
@@ -320,7 +320,7 @@ def verify(
         public_key: PEM of the only builder to trust.
         decision: bytes of a signed decision that must say go about this bundle.
         replay: whether to run the golden inputs on this host.
-        now: the time to judge validity at, aware.
+        now: the time to judge validity at, aware; by default this moment.
         channel: where it is to be used, ``MODEL/ENVIRONMENT``.
 
     Raises:
@@ -329,7 +329,7 @@ def verify(
         RefusedError: no trusted key attests it, or no trusted approver says go.
         UnavailableError: there is no runtime to replay with.
     """
-    verifier = _Verifier(trust, public_key, now, channel)
+    verifier = _Verifier(trust, public_key, datetime.now(UTC) if now is None else now, channel)
     with Archive.open(path) as archive:
         bundle = verifier.open(archive)
         verifier.run(bundle, wanted=replay)
@@ -344,14 +344,14 @@ def load(
     public_key: str | None = None,
     decision: bytes | None = None,
     replay: bool = True,
-    now: datetime,
+    now: datetime | None = None,
     channel: str | None = None,
 ) -> Bundle:
     """Return a verified bundle to serve from; close it, or use it as a context manager.
 
     Arguments and errors are those of ``verify``.
     """
-    verifier = _Verifier(trust, public_key, now, channel)
+    verifier = _Verifier(trust, public_key, datetime.now(UTC) if now is None else now, channel)
     archive = Archive.open(path)
     try:
         bundle = verifier.open(archive)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -79,7 +80,7 @@ def first_rows(source: Path, target: Path, days: int) -> Path:
     """Write the rows of the first days of a file."""
     table = pq.read_table(source)
     wanted = sorted(set(table["day"].to_pylist()))[:days]
-    pq.write_table(table.filter(pc.is_in(table["day"], pc.SetLookupOptions(value_set=wanted))), target)
+    pq.write_table(table.filter(pc.is_in(table["day"], value_set=pa.array(wanted))), target)
     return target
 
 
@@ -105,7 +106,7 @@ def tell_story(out: Path) -> None:
             built = candidate.build(
                 spec, root=out, out=out / "bundles", signer=keys.signers["builder"], progress=progress
             )
-        bundles[version] = built.path
+        bundles[version] = Path(built.path)
         if built.parity is not None:
             print(
                 f"     one ONNX graph, {built.size_bytes:,} bytes signed; {built.parity.rows:,} real rows differ from "
@@ -120,7 +121,7 @@ def tell_story(out: Path) -> None:
         registry=out / "registry",
         channel=CHANNEL,
         policy=out / "first.policy.toml",
-        data=rows["eyeball"],
+        data=rows["blackbox"],
         out=out / "decisions",
         name="first",
         signer=keys.signers["approver"],
@@ -131,7 +132,7 @@ def tell_story(out: Path) -> None:
     promote(registry, bundles["v1"], first, keys)
 
     chapter(4, "A challenger, measured on too few rows")
-    few = compare(out, bundles["v2"], first_rows(rows["eyeball"], out / "few.parquet", 24), "inconclusive", keys)
+    few = compare(out, bundles["v2"], first_rows(rows["blackbox"], out / "few.parquet", 25), "inconclusive", keys)
     tell(few.decision)
 
     chapter(5, "The same challenger, on the whole blackbox")
