@@ -1,0 +1,125 @@
+"""The verdict: a pure and total function of policy and evidence.
+
+A go is an intersection of rules, so each may be held at alpha and a wrong go is no more likely than
+alpha. A no-go is a union of claims, so all of them share alpha by Holm's method. What is neither
+proven to hold nor proven broken is open; a value that is undefined is open, never a pass.
+
+Sources: Berger 1982 (intersection-union tests); Holm 1979.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candidate.documents.decision import Risks, Verdict, outcome_of
+from candidate.documents.evidence import Evidence, ModelRole
+from candidate.documents.policy import Policy
+from candidate.errors import InputError, IntegrityError
+from candidate.judgement.gate.checklist import checklist
+from candidate.judgement.gate.facts import (
+    availability_claims,
+    packaging_claims,
+    reproducibility_claims,
+    rollback_claims,
+    skew_claims,
+)
+from candidate.judgement.gate.measures import estimate_metric
+from candidate.judgement.gate.rules import (
+    Case,
+    calibration_claims,
+    optimizing_claims,
+    satisficing_claims,
+    slice_claims,
+)
+from candidate.judgement.multiplicity import holm
+from candidate.judgement.state import BIN_STATISTICS, State, statistics_for
+
+__all__ = ["Arrays", "estimate_metric", "judge"]
+
+_RULES = (
+    optimizing_claims,
+    satisficing_claims,
+    slice_claims,
+    calibration_claims,
+    availability_claims,
+    skew_claims,
+    reproducibility_claims,
+    packaging_claims,
+    rollback_claims,
+)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The numbers that the evidence document describes.
+
+    Attributes:
+        state: counts of the rows.
+        latency: durations in nanoseconds, shape (rounds, models, calls); None if none were measured.
+    """
+
+    state: State
+    latency: NDArray[np.int64] | None
+
+
+def _check(policy: Policy, evidence: Evidence, arrays: Arrays) -> None:
+    """Refuse a policy and evidence that do not belong together, and arrays that are not described."""
+    if (policy.champion == "none") != (evidence.champion is None):
+        measured = "no champion" if evidence.champion is None else "a champion"
+        raise InputError(
+            f"the evidence has {measured}, the policy says champion = {policy.champion!r}",
+            where="policy champion",
+            hint="a first release needs champion = 'none' in the policy, and no other does",
+        )
+    axes, timed = evidence.state, evidence.latency
+    alone: tuple[ModelRole, ...] = ("challenger",)
+    models = alone if evidence.champion is None else (*alone, "champion")
+    if axes.models != models or axes.statistics != statistics_for(models) or not axes.slices:
+        raise IntegrityError("the axes of the state are not those of this comparison", where="state")
+    expected = {
+        "state": (len(axes.slices), axes.buckets, len(axes.statistics)),
+        "calibration": (axes.buckets, len(axes.models), axes.calibration_bins, len(BIN_STATISTICS)),
+        "latency": None if timed is None else (timed.rounds, len(timed.models), timed.calls),
+    }
+    found = {
+        "state": arrays.state.counts.shape,
+        "calibration": arrays.state.bins.shape,
+        "latency": None if arrays.latency is None else arrays.latency.shape,
+    }
+    for name, shape in expected.items():
+        if found[name] != shape:
+            raise IntegrityError(f"array of shape {found[name]}, the evidence says {shape}", where=name)
+
+
+def judge(policy: Policy, evidence: Evidence, arrays: Arrays) -> Verdict:
+    """Return what the policy says of the evidence; the same bytes for the same input, anywhere.
+
+    Args:
+        policy: what must hold.
+        evidence: what was measured.
+        arrays: the numbers that the evidence describes.
+
+    Raises:
+        InputError: policy and evidence disagree on whether there is a champion.
+        IntegrityError: the arrays are not those that the evidence describes.
+    """
+    _check(policy, evidence, arrays)
+    case = Case(policy, evidence, arrays.state, arrays.latency)
+    claims = [claim for rule in _RULES for claim in rule(case)]
+    family = [position for position, claim in enumerate(claims) if claim.p_value is not None]
+    proven = holm([claims[position].p_value or 0.0 for position in family], policy.alpha)
+    broken = {position for position, is_proven in zip(family, proven, strict=True) if is_proven}
+    findings = tuple(claim.finding(proven=position in broken) for position, claim in enumerate(claims))
+    lines = checklist(policy, evidence, findings)
+    return Verdict(
+        outcome=outcome_of(findings, lines),
+        findings=findings,
+        checklist=lines,
+        risks=Risks(
+            false_go=policy.alpha,
+            false_no_go=policy.alpha,
+            power=policy.power,
+            no_go_claims=len(family),
+        ),
+    )

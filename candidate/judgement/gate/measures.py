@@ -1,0 +1,200 @@
+"""What the State says of one metric in one slice, and whether a claim may rest on it."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from candidate.documents.decision import Estimate
+from candidate.documents.evidence import ModelRole, StateAxes
+from candidate.documents.policy import QualityMetric
+from candidate.judgement.intervals import (
+    MIN_UNITS,
+    Interval,
+    Jackknife,
+    PairedShare,
+    Share,
+    design_effect,
+    jackknife,
+)
+from candidate.judgement.metrics import METRICS, ZERO_RULE, Metric, errors_of
+from candidate.judgement.state import FIXED_POINT, LOSS_CAP, MODEL_STATISTICS, State, Totals
+
+LARGEST = 2**53
+"""Counts beyond this have no place in a JSON document, nor in any data we could have read."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measured value and whether it may be held against a limit.
+
+    Attributes:
+        label: what was measured, as it is called in a sentence.
+        unit: unit of measurement, ``1`` for a pure number.
+        n: observations.
+        units: groups of observations that are independent of each other.
+        interval: null where the value is undefined.
+        reason: why no claim may be made; empty if one may.
+        counted: what the observations are.
+        least: with fewer observations there is no bound at all.
+    """
+
+    label: str
+    unit: str
+    n: int
+    units: int
+    interval: Interval | None
+    reason: str = ""
+    counted: str = "rows"
+    least: int = 0
+
+    @property
+    def claimable(self) -> Interval | None:
+        """The interval, if a claim may rest on it."""
+        return None if self.reason else self.interval
+
+    def estimate(self, alpha: float) -> Estimate | None:
+        """Return the value with its bounds; bounds are null where no claim may rest on them."""
+        if self.interval is None or not math.isfinite(self.interval.value):
+            return None
+        bounds = (math.nan, math.nan)
+        if not self.reason:
+            bounds = (self.interval.lower(alpha), self.interval.upper(alpha))
+        lower, upper = (bound if math.isfinite(bound) else None for bound in bounds)
+        return Estimate(
+            value=self.interval.value,
+            lower=lower,
+            upper=upper,
+            n=self.n,
+            units=self.units,
+            unit=self.unit,
+            method=self.interval.method,
+        )
+
+
+def too_few(units: int, what: str = "groups of units") -> str:
+    """Return why so few groups allow no claim; empty if they are enough."""
+    return "" if units >= MIN_UNITS else f"only {units} {what}, at least {MIN_UNITS} are needed for any claim"
+
+
+def _contradictory(totals: Totals) -> bool:
+    """Return whether counts cannot have come from rows, or are too large to be summed."""
+    n = totals["n"].astype(np.float64)
+    positive = totals["n_pos"].astype(np.float64)
+    most = {"n": n, "n_pos": n, "tp": positive, "fp": n - positive, "gained": n, "lost": n}
+    most |= {"log_loss": n * LOSS_CAP * FIXED_POINT, "brier": n * FIXED_POINT}
+    for name in totals.names:
+        values = totals[name].astype(np.float64)
+        largest = most[name.split(".")[0]]
+        if (values < 0).any() or (values > largest).any() or values.sum() >= 2.0**63:
+            return True
+    return float(n.sum()) > LARGEST
+
+
+def _blank(metric: Metric, totals: Totals) -> Measure | None:
+    """Return the measure of a slice of which nothing can be said, or None."""
+    if _contradictory(totals):
+        return Measure(metric.label, metric.unit, 0, 0, None, "the counts contradict each other")
+    if not totals["n"].any():
+        return Measure(metric.label, metric.unit, 0, 0, None, "no rows")
+    return None
+
+
+def _measure(metric: Metric, totals: Totals, clustered: Jackknife, interval: Interval, few: str) -> Measure:
+    """Return a measure with the first reason that forbids a claim."""
+    n, units = int(totals["n"].sum()), int((totals["n"] > 0).sum())
+    if not math.isfinite(clustered.value):
+        return Measure(metric.label, metric.unit, n, units, None, f"{metric.label} is undefined here (0/0)")
+    reason = too_few(units) or few
+    if not reason and not math.isfinite(clustered.se):
+        reason = f"{metric.label} is undefined (0/0) as soon as one group of units is left out"
+    return Measure(metric.label, metric.unit, n, units, interval, reason)
+
+
+def _few_differ(totals: Totals, metric: Metric, comparator: str, suffix: str) -> str:
+    """Return why too few units differ for a claim; empty if enough do, or if the models are one.
+
+    A spread estimated from a handful of units that differ is far too small, and without any it is
+    zero; only models that agree in everything that was counted need no spread.
+    """
+    differs = (totals[f"gained{suffix}"] + totals[f"lost{suffix}"]) > 0
+    apart = differs.copy()
+    for name in MODEL_STATISTICS:
+        apart |= totals[f"{name}.challenger"] != totals[f"{name}.{comparator}"]
+    if not apart.any():
+        return ""
+    count = int((apart if metric.of_scores else differs).sum())
+    if count >= MIN_UNITS:
+        return ""
+    return f"the two differ in only {count} groups of units, at least {MIN_UNITS} are needed for any claim"
+
+
+def gain(totals: Totals, name: QualityMetric, comparator: str) -> Measure:
+    """Return the challenger's gain over a comparator on the same rows; larger is better.
+
+    Args:
+        totals: by bucket, shape (buckets, statistics), with the comparator's statistics.
+        name: metric.
+        comparator: ``champion`` or ``zero_rule``.
+    """
+    metric = METRICS[name]
+    blank = _blank(metric, totals)
+    if blank is not None:
+        return blank
+
+    def difference(of: Totals) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        return metric.sign * (metric.of(of, "challenger") - metric.of(of, comparator))
+
+    whole, occupied = totals.summed(), totals["n"] > 0
+    clustered = jackknife(difference(totals.without_each()), float(difference(whole)), occupied)
+    suffix = f".{ZERO_RULE}" if comparator == ZERO_RULE else ""
+    if name in {"accuracy", "error_rate"}:
+        gained, lost = int(whole[f"gained{suffix}"]), int(whole[f"lost{suffix}"])
+        n = int(whole["n"])
+        independent = ((gained + lost) / n - ((gained - lost) / n) ** 2) / n
+        score = PairedShare(gained, lost, n, design_effect(clustered, independent), max(clustered.df, 1))
+        return _measure(metric, totals, clustered, score, "")
+    return _measure(metric, totals, clustered, clustered, _few_differ(totals, metric, comparator, suffix))
+
+
+def level(totals: Totals, name: QualityMetric, model: str) -> Measure:
+    """Return a metric of one model.
+
+    Args:
+        totals: by bucket, shape (buckets, statistics).
+        name: metric.
+        model: ``challenger`` or ``champion``.
+    """
+    metric = METRICS[name]
+    blank = _blank(metric, totals)
+    if blank is not None:
+        return blank
+    whole, occupied = totals.summed(), totals["n"] > 0
+    clustered = jackknife(metric.of(totals.without_each(), model), float(metric.of(whole, model)), occupied)
+    if metric.share is not None:
+        count, n = (int(value) for value in metric.share(whole, model))
+        share = count / max(n, 1)
+        effect = design_effect(clustered, share * (1 - share) / max(n, 1))
+        return _measure(metric, totals, clustered, Share(count, n, effect), "")
+    few = ""
+    if not metric.of_scores:
+        wrong = int((errors_of(totals, model)[0] > 0).sum())
+        if wrong < MIN_UNITS:
+            few = f"errors in only {wrong} groups of units, at least {MIN_UNITS} are needed for any claim"
+    return _measure(metric, totals, clustered, clustered, few)
+
+
+def estimate_metric(
+    state: State, axes: StateAxes, metric: QualityMetric, slice_index: int, model: ModelRole, alpha: float
+) -> Estimate | None:
+    """Return a metric of one model in one slice; null where it is undefined.
+
+    Args:
+        state: counts of the rows.
+        axes: what the State's axes mean.
+        metric: which metric.
+        slice_index: position of the slice in the axes; 0 is all rows.
+        model: which model.
+        alpha: one-sided error rate of each bound; bounds are null where too few units were seen.
+    """
+    return level(state.totals(slice_index, axes.models), metric, model).estimate(alpha)

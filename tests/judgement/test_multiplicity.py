@@ -1,0 +1,24 @@
+"""Holm's method equals statsmodels'."""
+
+import numpy as np
+import pytest
+from statsmodels.stats.multitest import multipletests
+
+from candidate.judgement.multiplicity import holm
+
+
+def test_no_claims_prove_nothing() -> None:
+    """An empty family is not an error."""
+    assert holm([], 0.05) == ()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("size", [1, 2, 7, 40])
+def test_holm_equals_statsmodels(seed: int, size: int) -> None:
+    """The same claims, ties and zeros included."""
+    rng = np.random.default_rng(seed)
+    p_values = np.round(rng.random(size) ** 6, 3)
+
+    expected = multipletests(p_values, alpha=0.05, method="holm")[0]
+
+    assert holm(p_values.tolist(), 0.05) == tuple(expected.tolist())
