@@ -13,7 +13,19 @@ ROOT = PACKAGE.parent
 
 # Floors from the ground up. Inside a floor a tuple is an order (later may import earlier) and a
 # set is a group of strangers.
-DOCUMENTS = ("where", "spec", "manifest", "oci", "statement", "trust", "policy", "evidence", "decision", "entry", "results")
+DOCUMENTS = (
+    "where",
+    "spec",
+    "manifest",
+    "oci",
+    "statement",
+    "trust",
+    "policy",
+    "evidence",
+    "decision",
+    "entry",
+    "results",
+)
 JUDGEMENT = ("state", "intervals", "metrics", "calibration", "latency", "multiplicity", "gate", "channel")
 FLOWS = (
     "progress",
@@ -84,7 +96,13 @@ def allowed(importer: str, imported: str) -> bool:
         return False
     if room == other_room or not other_room:
         return True
-    orders = {"documents": DOCUMENTS, "judgement": JUDGEMENT, "flows": FLOWS, "cli": CLI, "report": ("text", "markdown")}
+    orders = {
+        "documents": DOCUMENTS,
+        "judgement": JUDGEMENT,
+        "flows": FLOWS,
+        "cli": CLI,
+        "report": ("text", "markdown"),
+    }
     order = orders.get(wing, ())
     return room in order and other_room in order and order.index(other_room) < order.index(room)
 
@@ -131,8 +149,13 @@ def declared_imports() -> set[str]:
     """Import names that pyproject.toml lets the package use."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {"scikit-learn": "sklearn", "protobuf": "google"}
-    requirements = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
-    plain = {requirement.split("[")[0].split("<")[0].split(">")[0].split("=")[0].strip() for requirement in requirements}
+    requirements = [
+        *project["dependencies"],
+        *(r for extra in project["optional-dependencies"].values() for r in extra),
+    ]
+    plain = {
+        requirement.split("[")[0].split("<")[0].split(">")[0].split("=")[0].strip() for requirement in requirements
+    }
     return {names.get(name, name.replace("-", "_")) for name in plain}
 
 

@@ -66,7 +66,6 @@ def convert(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64]) ->
         graph: onnx.ModelProto = skl2onnx.convert_sklearn(
             estimator, name="model", initial_types=inputs, options=options, target_opset=dict(OPSETS)
         )
-        return graph
     except (MissingConverter, MissingShapeCalculator) as error:
         raise InputError(
             f"a step of the pipeline has no ONNX form: {_first_sentence(error)}",
@@ -86,6 +85,7 @@ def convert(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64]) ->
             where="[model] source",
             hint="check that every step was fitted, on the columns that [data] names",
         ) from error
+    return graph
 
 
 def _first_sentence(error: Exception) -> str:

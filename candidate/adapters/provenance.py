@@ -110,9 +110,11 @@ def lock_text(names: Sequence[str] = LIBRARIES) -> str:
         except importlib.metadata.PackageNotFoundError:
             continue
         found[name] = distribution.version
-        for requirement in distribution.requires or ():
-            if "extra ==" not in requirement:
-                pending.append(re.split(r"[ ;<>=!~\[(]", requirement, maxsplit=1)[0])
+        pending.extend(
+            re.split(r"[ ;<>=!~\[(]", requirement, maxsplit=1)[0]
+            for requirement in distribution.requires or ()
+            if "extra ==" not in requirement
+        )
     return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()))
 
 

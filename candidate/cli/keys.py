@@ -1,6 +1,5 @@
 """Commands to begin with: init, key new, key show, trust."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -71,7 +70,7 @@ def key_new(
     try:
         output.write_new(public, made.public_pem.encode())
     except BaseException:
-        os.unlink(path)
+        path.unlink()
         raise
     result = KeyInfo(key_id=made.key_id, public_key=made.public_pem, files=(str(path), str(public)))
     output.emit(result, f"wrote {path} and {public}\nkey id {made.key_id}", as_json=as_json)

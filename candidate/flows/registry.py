@@ -125,7 +125,8 @@ class Registry:
             InputError: there is no such channel.
         """
         state, last = start(self.genesis), dict[str, Logged]()
-        for state, logged in self.log():
+        for after, logged in self.log():
+            state = after
             last.update({move.channel: logged for move in logged.entry.moves})
         if channel is not None and channel not in state.channels:
             known = ", ".join(sorted(state.channels)) or "none"
@@ -228,14 +229,17 @@ def entry_statement(entry: Entry) -> Statement:
 
 
 def moment(now: datetime | None) -> datetime:
+    """Return the time given, or else this moment."""
     return datetime.now(UTC) if now is None else now
 
 
 def timestamp(moment: datetime) -> str:
+    """Return a time as our documents write it: RFC 3339, UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def ref_of(artifact: Artifact) -> BundleRef:
+    """Return which bundle an artifact is."""
     return BundleRef(name=artifact.name, version=artifact.version, digest=artifact.bundle)
 
 
@@ -249,6 +253,11 @@ def _check_trust(policy: TrustPolicy) -> None:
 
 
 def check_builder(bundle: Bundle, policy: TrustPolicy, now: datetime) -> None:
+    """Refuse a bundle that no trusted builder attested, or that is revoked.
+
+    Raises:
+        RefusedError: it is one.
+    """
     if bundle.ref.digest in policy.revoked.digests:
         raise RefusedError(f"bundle {bundle.ref.digest} is revoked", where=f"{bundle.ref.name} {bundle.ref.version}")
     check_release(bundle, trust.keys_for(policy, "builder", now=now, channel=None))

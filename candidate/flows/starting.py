@@ -64,7 +64,10 @@ max = 50_000_000
 max = 0.05
 
 [checklist]
-require = ["optimizing", "satisficing", "slices", "calibration", "availability", "skew", "reproducibility", "packaging", "rollback"]
+require = [
+  "optimizing", "satisficing", "slices", "calibration", "availability",
+  "skew", "reproducibility", "packaging", "rollback",
+]
 """
 
 WORKFLOW = """# Builds a bundle and compares it with the champion; a no-go or an inconclusive verdict fails the job.

@@ -23,9 +23,11 @@ def decision_markdown(decision: Decision) -> str:
     head = [
         f"## {_cell(headline(decision))}",
         "",
-        f"Rollback target: **{_cell(named(decision.rollback_target))}**. "
-        f"Measured on {decision.data.rows:,} rows, data `{short(decision.data.file)}`, "
-        f"policy `{short(decision.policy)}`, evidence `{short(decision.evidence)}`. Expires {decision.expires}.",
+        (
+            f"Rollback target: **{_cell(named(decision.rollback_target))}**. "
+            f"Measured on {decision.data.rows:,} rows, data `{short(decision.data.file)}`, "
+            f"policy `{short(decision.policy)}`, evidence `{short(decision.evidence)}`. Expires {decision.expires}."
+        ),
         "",
         "| | line | claim | why |",
         "|---|---|---|---|",

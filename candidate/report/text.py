@@ -145,10 +145,14 @@ def _bound(decision: Decision) -> list[str]:
         f"{decision.channel} as of log entry {decision.sequence}" if decision.channel else "not bound to a channel"
     )
     return [
-        f"Measured on {data.rows:,} rows of {data.units:,} {data.unit}s; data {short(data.file)}, "
-        f"policy {short(decision.policy)}, evidence {short(decision.evidence)}.",
-        f"Risk of a wrong go at most {risks.false_go:.0%} for each guard, of a wrong no-go at most "
-        f"{risks.false_no_go:.0%} over {risks.no_go_claims} claims; planned with power {risks.power:.0%}.",
+        (
+            f"Measured on {data.rows:,} rows of {data.units:,} {data.unit}s; data {short(data.file)}, "
+            f"policy {short(decision.policy)}, evidence {short(decision.evidence)}."
+        ),
+        (
+            f"Risk of a wrong go at most {risks.false_go:.0%} for each guard, of a wrong no-go at most "
+            f"{risks.false_no_go:.0%} over {risks.no_go_claims} claims; planned with power {risks.power:.0%}."
+        ),
         f"Rollback target: {named(decision.rollback_target)}.",
         f"Channel: {channel}; expires {decision.expires}.",
     ]
@@ -221,8 +225,10 @@ def evaluation_text(result: Evaluation) -> str:
     names = [name for name in ("log_loss", "brier", "accuracy", "precision", "recall") if name in result.definitions]
     level = f"{1 - 2 * result.alpha:.0%}"
     lines = [
-        f"{named(result.bundle)} on {result.data.rows:,} rows of {result.data.units:,} {result.data.unit}s; "
-        f"intervals at {level}",
+        (
+            f"{named(result.bundle)} on {result.data.rows:,} rows of {result.data.units:,} {result.data.unit}s; "
+            f"intervals at {level}"
+        ),
         f"  {'slice':<24} {'rows':>9}  " + "  ".join(f"{name:<26}" for name in names),
     ]
     for part in result.slices:

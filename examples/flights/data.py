@@ -39,8 +39,8 @@ def _recent_delay(flights: pd.DataFrame) -> pd.Series:
     result = pd.Series(np.nan, index=flights.index)
     left = flights[flights["dep_delay"].notna()].copy()
     left["left"] = left["scheduled"] + pd.to_timedelta(left["dep_delay"], unit="min")
-    for origin, gone in left.groupby("origin"):
-        gone = gone.sort_values("left")
+    for origin, departures in left.groupby("origin"):
+        gone = departures.sort_values("left")
         times = gone["left"].to_numpy()
         total = np.concatenate([[0.0], np.cumsum(gone["dep_delay"].to_numpy())])
         here = flights["origin"] == origin

@@ -84,15 +84,13 @@ def first_rows(source: Path, target: Path, days: int) -> Path:
     return target
 
 
-def tell_story(out: Path) -> None:
-    """Run the story and leave its files in the folder."""
-    started = time.monotonic()
+def prepare(out: Path) -> tuple[Keys, dict[str, Path], dict[str, Path]]:
+    """Fix the rules, split the data, build three bundles; return keys, data files and bundles."""
     chapter(1, "The rules come first")
     for name in ("policy.toml", "first.policy.toml", "features.toml"):
         shutil.copy(HERE / name, out / name)
     keys = Keys(out / "keys")
-    trust = keys.trust()
-    (out / "trust.toml").write_text(candidate.write_trust(trust))
+    (out / "trust.toml").write_text(candidate.write_trust(keys.trust()))
     print("   policy.toml is fixed, before anyone sees the blackbox rows;")
     print("   trust.toml says whose key may build, approve, promote and roll back.")
     with timed("336,776 flights read and split by time: train to August, eyeball September, blackbox from October"):
@@ -112,9 +110,13 @@ def tell_story(out: Path) -> None:
                 f"     one ONNX graph, {built.size_bytes:,} bytes signed; {built.parity.rows:,} real rows differ from "
                 f"scikit-learn by at most {built.parity.max_difference:.1e}"
             )
+    return keys, rows, bundles
 
+
+def judge(out: Path, keys: Keys, rows: dict[str, Path], bundles: dict[str, Path]) -> candidate.Registry:
+    """Install a champion, then challenge it three times."""
     chapter(3, "The first champion has only the baselines to beat")
-    registry = candidate.Registry.create(out / "registry", trust=trust)
+    registry = candidate.Registry.create(out / "registry", trust=keys.trust())
     first = candidate.compare(
         bundles["v1"],
         champion="none",
@@ -125,15 +127,14 @@ def tell_story(out: Path) -> None:
         out=out / "decisions",
         name="first",
         signer=keys.signers["approver"],
-        trust=trust,
         progress=progress,
     )
     tell(first.decision)
     promote(registry, bundles["v1"], first, keys)
 
     chapter(4, "A challenger, measured on too few rows")
-    few = compare(out, bundles["v2"], first_rows(rows["blackbox"], out / "few.parquet", 25), "inconclusive", keys)
-    tell(few.decision)
+    few = first_rows(rows["blackbox"], out / "few.parquet", 25)
+    tell(compare(out, bundles["v2"], few, "inconclusive", keys).decision)
 
     chapter(5, "The same challenger, on the whole blackbox")
     go = compare(out, bundles["v2"], rows["blackbox"], "go", keys)
@@ -146,18 +147,22 @@ def tell_story(out: Path) -> None:
     try:
         promote(registry, bundles["v3"], no_go, keys)
     except candidate.CandidateError as error:
-        print(f"\n   promoting it all the same is refused: {error}")
+        print(f"\n   promoting it all the same is refused, exit code {error.exit_code}: {error}")
+    return registry
 
+
+def defend(out: Path, keys: Keys, registry: candidate.Registry, bundle: Path) -> None:
+    """Refuse a tampered bundle, and go back at night."""
     chapter(7, "Someone changes one byte of a bundle")
-    tampered = bytearray(bundles["v2"].read_bytes())
+    tampered = bytearray(bundle.read_bytes())
     tampered[len(tampered) // 2] ^= 1
     (out / "tampered.candidate").write_bytes(bytes(tampered))
     try:
-        candidate.verify(out / "tampered.candidate", trust=trust)
+        candidate.verify(out / "tampered.candidate", trust=keys.trust())
     except candidate.CandidateError as error:
         print(f"   refused, exit code {error.exit_code}: {error}")
     with timed("the bundle itself verifies, golden inputs replayed"):
-        candidate.verify(bundles["v2"], trust=trust)
+        candidate.verify(bundle, trust=keys.trust())
 
     chapter(8, "At night the champion misbehaves: one command back")
     with timed("rolled back"):
@@ -169,6 +174,14 @@ def tell_story(out: Path) -> None:
         )
     print(f"   {CHANNEL} serves {moved.to.name} {moved.to.version} again; it was verified and replayed first")
     print(f"   and the log keeps all of it:\n{indented(out)}")
+
+
+def tell_story(out: Path) -> None:
+    """Run the story and leave its files in the folder."""
+    started = time.monotonic()
+    keys, rows, bundles = prepare(out)
+    registry = judge(out, keys, rows, bundles)
+    defend(out, keys, registry, bundles["v2"])
     print(f"\nThe story took {time.monotonic() - started:.0f} s. Everything it left is in {out.name}/; look at it with")
     print(f"   .venv/bin/candidate show {out.name}/decisions/no-go.json")
     print(f"   .venv/bin/candidate audit {out.name}/decisions/go.json --trust {out.name}/trust.toml")

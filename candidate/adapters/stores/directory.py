@@ -206,7 +206,7 @@ class DirectoryStore:
             IntegrityError: a gap, or a file in the log that is no entry.
         """
         try:
-            names = sorted(name for name in os.listdir(self.path / "log") if not name.startswith("."))
+            names = sorted(file.name for file in (self.path / "log").iterdir() if not file.name.startswith("."))
         except OSError as error:
             raise UnavailableError(f"log cannot be read: {error.strerror}", where=str(self.path)) from error
         for sequence, name in enumerate(names, start=1):

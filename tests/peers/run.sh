@@ -1,0 +1,19 @@
+#!/bin/sh
+# Other people's tools read what we write. Installs them from Debian and npm, then runs tests/peers.
+set -eu
+cd "$(dirname "$0")/../.."
+work=tests/peers/.work
+mkdir -p "$work"
+
+if ! command -v skopeo >/dev/null 2>&1; then
+    DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends skopeo >/dev/null
+fi
+if ! command -v npm >/dev/null 2>&1; then
+    DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null
+fi
+cp tests/peers/package.json "$work/"
+npm install --prefix "$work" --no-audit --no-fund --silent
+
+exec .venv/bin/python -m pytest tests/peers -p no:randomly
