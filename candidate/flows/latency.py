@@ -73,11 +73,11 @@ def warm_up(contender: Contender, clock: Callable[[], int]) -> bool:
     """Call until the median duration is stationary; return whether it settled within the cap."""
     picks = np.arange(WARM_UP_WINDOW, dtype=np.int64) % len(contender.rows)
     durations = np.empty(WARM_UP_WINDOW, dtype=np.int64)
-    before = np.inf
+    before: float | None = None
     for _ in range(WARM_UP_WINDOWS):
         _block(contender, picks, clock, durations)
         now = float(np.median(durations))
-        if abs(now - before) <= SETTLED * before:
+        if before is not None and abs(now - before) <= SETTLED * before:
             return True
         before = now
     return False

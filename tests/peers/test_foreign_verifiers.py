@@ -1,0 +1,81 @@
+"""Other people's tools accept what we write, and refuse it once it is spoiled. Run by ``make test-peers``."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from candidate.adapters.attest import Signer, attest, load_signer, new_key
+from candidate.adapters.oci import release_statement
+from candidate.documents.evidence import BundleRef
+from tests.bundles import decision_statement, go_decision, sealed, tiny_recipe
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def builder() -> Signer:
+    """A builder's key."""
+    return load_signer(new_key(None), None)
+
+
+def sigstore(attestation: Path, key: Path) -> subprocess.CompletedProcess[str]:
+    """Run the sigstore project's JavaScript verifier."""
+    command = ["node", str(HERE / "verify.cjs"), str(attestation), str(key)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("kind", ["release", "decision"])
+def test_sigstore_accepts_our_attestations(tmp_path: Path, builder: Signer, kind: str) -> None:
+    """@sigstore/verify takes a release and a decision under our key, and refuses both under another."""
+    digest = "sha256:" + "a" * 64
+    statement = (
+        release_statement("late-flights", "1.0.0", digest)
+        if kind == "release"
+        else decision_statement(go_decision(BundleRef(name="late-flights", version="1.0.0", digest=digest)))
+    )
+    data = attest(statement, builder).to_bytes()
+    (tmp_path / "a.json").write_bytes(data)
+    (tmp_path / "right.pem").write_text(builder.public_pem)
+    (tmp_path / "wrong.pem").write_text(load_signer(new_key(None), None).public_pem)
+
+    accepted = sigstore(tmp_path / "a.json", tmp_path / "right.pem")
+    refused = sigstore(tmp_path / "a.json", tmp_path / "wrong.pem")
+
+    assert accepted.returncode == 0, accepted.stderr
+    assert "SIGNATURE_ERROR" in refused.stderr
+
+
+def test_sigstore_refuses_a_spoiled_payload(tmp_path: Path, builder: Signer) -> None:
+    """One changed character of the payload breaks the attestation for others as it does for us."""
+    data = json.loads(attest(release_statement("m", "1", "sha256:" + "a" * 64), builder).to_bytes())
+    payload = data["dsseEnvelope"]["payload"]
+    data["dsseEnvelope"]["payload"] = payload[:40] + ("A" if payload[40] != "A" else "B") + payload[41:]
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    (tmp_path / "key.pem").write_text(builder.public_pem)
+
+    assert sigstore(tmp_path / "a.json", tmp_path / "key.pem").returncode == 1
+
+
+def test_skopeo_copies_a_bundle_without_changing_its_identity(tmp_path: Path, builder: Signer) -> None:
+    """Skopeo reads the bundle as an OCI archive, and the manifest it writes has the bundle's digest."""
+    recipe = tiny_recipe()
+    bundle = tmp_path / "tiny-1.0.0.candidate"
+    bundle.write_bytes(sealed(recipe, builder))
+    layout = tmp_path / "layout"
+    skopeo = ["skopeo", "--insecure-policy"]
+    shown = subprocess.run(
+        [*skopeo, "inspect", "--raw", f"oci-archive:{bundle}:1.0.0"], capture_output=True, timeout=60, check=True
+    )
+    subprocess.run(
+        [*skopeo, "copy", f"oci-archive:{bundle}:1.0.0", f"oci:{layout}:1.0.0"],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    index = json.loads((layout / "index.json").read_bytes())
+
+    assert "sha256:" + hashlib.sha256(shown.stdout).hexdigest() == recipe.content().digest
+    assert index["manifests"][0]["digest"] == recipe.content().digest
