@@ -220,16 +220,16 @@ def release(content: Content, *, name: str = NAME, version: str = VERSION) -> St
     return release_statement(name, version, content.digest)
 
 
-def pack(content: Content, attestations: tuple[bytes, ...] = (), *, version: str = VERSION) -> bytes:
-    """The bytes of a bundle file; every attestation is listed as a release unless it says otherwise."""
+def pack(content: Content, attestations: tuple[bytes, ...] = (), *, listed_as: str | None = None) -> bytes:
+    """The bytes of a bundle file; every attestation is listed as what it says it is, or as something else."""
     blobs = dict(content.blobs)
     referrers: list[OciDescriptor] = []
     for data in attestations:
-        kind = predicate_type(data)
+        kind = listed_as or predicate_type(data)
         descriptor, more = attestation_blobs(content.descriptor, data, kind)
         referrers.append(descriptor)
         blobs |= more
-    return archive_bytes(index=index_of(content, version, referrers), blobs=blobs)
+    return archive_bytes(index=index_of(content, VERSION, referrers), blobs=blobs)
 
 
 def predicate_type(attestation: bytes) -> str:

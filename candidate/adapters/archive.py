@@ -16,9 +16,10 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Container, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from candidate.document import digest_of
 from candidate.documents.oci import OciLayout
@@ -37,10 +38,11 @@ MAX_INDEX_BYTES = 4 * 1024 * 1024
 
 _BLOB_NAME = re.compile(rb"blobs/sha256/[0-9a-f]{64}")
 _SIZE = re.compile(rb"[0-7]{11}\0")
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 _PARALLEL_BYTES = 4 << 20
 
 Progress = Callable[[int], None]
+_Answer = TypeVar("_Answer", bytes, int)
 
 
 def header_of(name: str, size: int) -> bytes:
@@ -138,24 +140,29 @@ class Archive:
         place = f"{self._where}: {where}" if where else self._where
         return IntegrityError(message, where=place, hint="fetch the bundle again from where it was published")
 
-    def _bytes_at(self, offset: int, size: int, *, where: str = "") -> bytes:
-        """Read exactly these bytes; a file that shrank meanwhile is an integrity error."""
-        pieces, left = [], size
-        while left:
-            piece = self._pread(offset, min(left, 1 << 30))
-            if not piece:
-                raise self._bad("the file ends too early", where=where)
-            pieces.append(piece)
-            offset, left = offset + len(piece), left - len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _pread(self, offset: int, size: int) -> bytes:
+    def _ask(self, call: Callable[[], _Answer], *, where: str) -> _Answer:
+        """Ask the system for bytes; none at all, from a file that shrank meanwhile, is an integrity error."""
         if not self._close.alive:
             raise InputError("the bundle was closed before it was read", where=self._where)
         try:
-            return os.pread(self._descriptor, size, offset)
+            answer = call()
         except OSError as error:
             raise UnavailableError(f"bundle cannot be read: {error.strerror}", where=self._where) from error
+        if not answer:
+            raise self._bad("the file ends too early", where=where)
+        return answer
+
+    def _bytes_at(self, offset: int, size: int, *, where: str = "") -> bytes:
+        """Read exactly these bytes."""
+        pieces: list[bytes] = []
+        while size:
+            pieces.append(self._ask(partial(os.pread, self._descriptor, size, offset), where=where))
+            offset, size = offset + len(pieces[-1]), size - len(pieces[-1])
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read_into(self, buffer: memoryview, offset: int, *, where: str) -> int:
+        """Read some bytes into a buffer, and return how many."""
+        return self._ask(partial(os.preadv, self._descriptor, [buffer], offset), where=where)
 
     def _read_structure(self) -> None:
         self.size_bytes = os.fstat(self._descriptor).st_size
@@ -249,15 +256,18 @@ class Archive:
     def _check(self, digest: str, progress: Progress | None, first: Callable[[str, bytes], None] | None) -> None:
         offset, left = self._place(digest)
         state, begun = hashlib.sha256(), False
+        # One buffer for all: fresh ones of this size are mapped and unmapped, and threads wait for that.
+        buffer = memoryview(bytearray(min(left, _CHUNK)))
         while left:
-            chunk = self._bytes_at(offset, min(left, _CHUNK), where=digest)
+            count = self._read_into(buffer[: min(left, _CHUNK)], offset, where=digest)
+            chunk = buffer[:count]
             if first is not None and not begun:
-                first(digest, chunk)
+                first(digest, bytes(chunk))
             begun = True
             state.update(chunk)
-            offset, left = offset + len(chunk), left - len(chunk)
+            offset, left = offset + count, left - count
             if progress is not None:
-                progress(len(chunk))
+                progress(count)
         if "sha256:" + state.hexdigest() != digest:
             raise self._bad(f"blob has digest sha256:{state.hexdigest()}", where=digest)
 

@@ -182,6 +182,9 @@ LISTINGS: dict[str, Callable[[Kit], bytes]] = {
     "attestation under another type": lambda kit: reindexed(
         kit, lambda index: notes(entries(index)[1]).update({"dev.sigstore.bundle.predicateType": "x"})
     ),
+    "attestation listed as another": lambda kit: pack(
+        kit.content, (attest(release(kit.content), kit.builder).to_bytes(),), listed_as="https://slsa.dev/provenance/v1"
+    ),
     "layer dropped": lambda kit: remanifested(kit, lambda manifest: entries(manifest).pop(0)),
     "layer added": lambda kit: remanifested(
         kit,

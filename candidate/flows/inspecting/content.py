@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from candidate.adapters.archive import Archive
+from candidate.adapters.attest import unverified_statement
 from candidate.document import MAX_DOCUMENT_BYTES, Part, digest_of
 from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import (
@@ -75,6 +76,7 @@ def inspect(blobs: Blobs, *, outline: Outline | None = None) -> Bundle:
         IntegrityError: a byte, a digest, a listing, a document or the graph is not what it should be.
     """
     shell = outline_of(blobs) if outline is None else outline
+    _check_predicates(shell)
     metadata, files = _metadata(blobs, shell)
     check_paths(files)
     data = _read_all(blobs, shell, files)
@@ -103,6 +105,14 @@ def inspect(blobs: Blobs, *, outline: Outline | None = None) -> Bundle:
     golden_feeds(bundle)
     golden_outputs(bundle)
     return bundle
+
+
+def _check_predicates(shell: Outline) -> None:
+    """An attestation must say what its referrer says of it, whoever signed it: others search by that."""
+    for number, (data, claimed) in enumerate(zip(shell.attestations, shell.predicates, strict=True)):
+        said = unverified_statement(data, where=f"attestation {number}").predicate_type
+        if said != claimed:
+            raise IntegrityError(f"listed as {claimed}, but it says {said}", where=f"attestation {number}")
 
 
 def _metadata(blobs: Blobs, shell: Outline) -> tuple[BundleManifest, tuple[MemberFile, ...]]:

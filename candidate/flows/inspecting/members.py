@@ -50,14 +50,14 @@ SINGLE: frozenset[Role] = frozenset({"environment", "experiment", "manifest", "m
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 _PICKLE = re.compile(rb"\x80[\x02-\x05]|c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n(\(|p[0-9]+\n|q|\))")
 _CONTAINERS: dict[bytes, str] = {
-    b"PK\x03\x04": "zip",
-    b"PK\x05\x06": "zip",
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"7z\xbc\xaf\x27\x1c": "7z",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\x89HDF\r\n\x1a\n": "HDF5",
+    b"PK\x03\x04": "a zip archive",
+    b"PK\x05\x06": "a zip archive",
+    b"\x1f\x8b": "a gzip file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ\x00": "an xz file",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file",
     b"\x7fELF": "machine code",
 }
 _CODE_ENDINGS = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".skops", ".keras", ".h5", ".so", ".dll", ".pyc")
@@ -165,12 +165,12 @@ def check_magic(first: bytes, *, where: str) -> None:
     """
     kind = next((name for magic, name in _CONTAINERS.items() if first.startswith(magic)), None)
     if _PICKLE.match(first):
-        kind = "pickle"
+        kind = "a pickle"
     if first.startswith(b"\x93NUMPY") and re.search(rb"\|?O\d*'", first[:_NUMPY_HEADER_BYTES]):
-        kind = "object array"
+        kind = "an array of Python objects"
     if kind is not None:
         raise IntegrityError(
-            f"member is a {kind}", where=where, hint="it was never loaded; find out how it came into the bundle"
+            f"member begins like {kind}", where=where, hint="it was never loaded; find out how it came into the bundle"
         )
 
 

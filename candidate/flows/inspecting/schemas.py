@@ -34,7 +34,11 @@ def strict_json(data: bytes, *, where: str) -> dict[str, Any]:
         raise IntegrityError("not JSON", where=where) from error
     if not isinstance(value, dict):
         raise IntegrityError("not a JSON object", where=where)
-    if canonical(value) != data:
+    try:
+        written = canonical(value)
+    except IntegrityError as error:
+        raise IntegrityError(error.message, where=where) from error
+    if written != data:
         raise IntegrityError("not in its canonical form (RFC 8785)", where=where)
     return value
 
