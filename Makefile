@@ -17,7 +17,7 @@ demo: $(STAMP)
 
 ## make test         lint, types and the whole suite, with branch coverage of the pure floors at 100 %
 test: check
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
 	$(BIN)/python -m coverage report --fail-under=100 \
 		--include='candidate/errors.py,candidate/document.py,candidate/documents/*,candidate/judgement/*'
 

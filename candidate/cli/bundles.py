@@ -1,5 +1,6 @@
 """Commands about one bundle: build, show, verify, unpack, predict, evaluate, bench."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,9 @@ def register(app: typer.Typer) -> None:
 def build(
     spec: Annotated[Path, typer.Argument(metavar="[SPEC]", help="What to build.")] = Path("candidate.toml"),
     out: Annotated[Path, typer.Option("--out", help="Folder of the bundle.")] = Path(),
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Folder of the paths in SPEC; by default its own.")
+    ] = None,
     key: Key = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -29,7 +33,7 @@ def build(
     from candidate.report.text import built_text
 
     with output.progress(quiet=quiet) as progress:
-        result = flow(spec, out=out, signer=output.signer(key), progress=progress)
+        result = flow(spec, root=root, out=out, signer=output.signer(key), progress=progress)
     output.emit(result, built_text(result), as_json=as_json)
 
 
@@ -96,8 +100,10 @@ def predict(
     from candidate.flows.predicting import predict as flow
     from candidate.report.text import predicted_text
 
-    result = flow(bundle, rows, out=out, trust=output.trust(trust, needed=False), now=output.now())
-    output.emit(result, predicted_text(result), as_json=as_json)
+    lines = None if as_json or out is not None else sys.stdout.write
+    result = flow(bundle, rows, out=out, each=lines, trust=output.trust(trust, needed=False), now=output.now())
+    if lines is None:
+        output.emit(result, predicted_text(result), as_json=as_json)
 
 
 def evaluate(

@@ -49,6 +49,8 @@ class BundleFacts(Part):
     replay: Replay
     commit: str | None
     dirty: bool | None
+    source_digest: Digest | None = None
+    """Digest of the script or model file; it stands in for a commit where the policy does not ask for a clean one."""
     train_data: Digest
     train_label_mean: float | None
     seeds_recorded: bool

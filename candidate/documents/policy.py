@@ -182,7 +182,7 @@ class Reproduce(Part):
     """What must be on record so that the model can be trained again."""
 
     require_clean: bool = True
-    """The commit must be known and without uncommitted changes."""
+    """The commit must be known and without uncommitted changes; else the source's digest may stand in for it."""
 
 
 class Rollback(Part):
@@ -233,8 +233,7 @@ class Policy(Document):
     def _first_release_is_said(self) -> Self:
         if (self.champion == "none") != (self.rollback.target == "none"):
             raise ValueError(
-                "champion = 'none' and [rollback] target = 'none' go together: "
-                "a first release has nothing to return to"
+                "champion = 'none' and [rollback] target = 'none' go together: a first release has nothing to return to"
             )
         return self
 

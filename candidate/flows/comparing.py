@@ -90,6 +90,7 @@ def _facts(scorer: Scorer, *, attested: bool) -> BundleFacts:
         replay=replay(bundle, scorer.session),
         commit=record.code.commit,
         dirty=record.code.dirty,
+        source_digest=record.code.source_digest,
         train_data=record.data.digest,
         train_label_mean=record.data.label_mean,
         seeds_recorded=bool(record.seeds),

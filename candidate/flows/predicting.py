@@ -1,7 +1,9 @@
 """Predict rows exactly as serving does: the input schema enforced, the graph's own transforms."""
 
 import contextlib
+import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,16 +38,18 @@ def predict(
     rows: Path,
     *,
     out: Path | None = None,
+    each: Callable[[str], object] | None = None,
     trust: TrustPolicy | None = None,
     now: datetime | None = None,
     progress: Progress = silent,
 ) -> Predicted:
-    """Predict a file of rows into a Parquet file, or count what could be predicted.
+    """Predict a file of rows into a Parquet file, or line by line.
 
     Args:
         bundle: bundle file.
         rows: Parquet, CSV or JSON lines with the bundle's feature columns.
         out: Parquet file with the columns ``prediction`` and ``score``, in the order of the rows.
+        each: called with every row's answer as a line of JSON, in the order of the rows.
         trust: if given, a trusted builder must have attested the bundle.
         now: time at which the trust is looked at; by default this moment.
         progress: told the share of rows done.
@@ -69,6 +73,9 @@ def predict(
         for batch in dataset.batches(rows, opened.signature.features, rows=BATCH_ROWS):
             columns = predictions(opened, session, batch, first_row=count, where=rows.name)
             table = pa.table(columns)
+            if each is not None:
+                for row in table.to_pylist():
+                    each(json.dumps(row) + "\n")
             if partial is not None:
                 writer = writer or pq.ParquetWriter(partial, table.schema)
                 writer.write_table(table)

@@ -148,7 +148,7 @@ def experiment(
         host=provenance.host_record(),
     )
     try:
-        record.to_bytes()
+        ExperimentRecord.from_bytes(record.to_bytes())  # what is written must be read again
     except IntegrityError as error:
         raise InputError(f"cannot be recorded: {error.message}", where="[experiment]") from error
     return record

@@ -88,7 +88,7 @@ def _harm(label: str, value: float, upper: float, margin: float, risk: Risk) -> 
 
 
 def is_not_harmed(measure: Measure, margin: float, max_mde: float, risk: Risk, claim: Claim) -> Claim:
-    """Answer whether harm is proven, and if not, whether it could have been seen.
+    """Answer whether harm is proven, and if not, whether it is excluded or could have been seen.
 
     Args:
         measure: of the gain.
@@ -104,7 +104,8 @@ def is_not_harmed(measure: Measure, margin: float, max_mde: float, risk: Risk, c
     seen = found.half * risk.reach
     required = needed(measure, found.half, max_mde, risk)
     blind = f"only a loss of {number(seen)} or more would have been seen, {number(max_mde)} was asked for"
-    went = harmless(measure.label, interval.value, f"a loss of {number(seen)} would have been seen", margin)
+    fear = worst(found.bound, risk.alpha) if found.held else f"a loss of {number(seen)} would have been seen"
+    went = harmless(measure.label, interval.value, fear, margin)
     return replace(
         claim,
         why={
@@ -112,7 +113,8 @@ def is_not_harmed(measure: Measure, margin: float, max_mde: float, risk: Risk, c
             "pass": went,
             "fail": _harm(measure.label, interval.value, interval.upper(risk.alpha), margin, risk),
         },
-        held=seen <= max_mde,
+        # Harm beyond the margin is excluded, or a change of the size asked for would have been seen.
+        held=found.held or seen <= max_mde,
         p_value=found.p_value,
         estimate=measure.estimate(risk.alpha),
         limit=-margin,

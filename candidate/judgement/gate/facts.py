@@ -1,5 +1,6 @@
 """The rules about what is known of a bundle beyond its predictions."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -58,7 +59,10 @@ def skew_claims(case: Case) -> Iterator[Claim]:
     seen = f"{parity.mismatches:,} of {parity.rows:,} rows differ between pipeline and graph"
     most, least = number(100 * found.bound), number(100 * share.lower(risk.alpha))
     asked = f"tolerated {number(100 * rule.max_mismatch)} %"
-    required = max(needed(measure, found.half, found.slack, risk) or 0, rule.rows)
+    enough = None if found.held else needed(measure, found.half, found.slack, risk)
+    if parity.mismatches == 0:  # the bound of none at all shrinks with the rows, not with their root
+        enough = math.ceil(math.log(risk.alpha) / math.log1p(-rule.max_mismatch))
+    required = max(enough or 0, rule.rows)
     short = f"needs about {about(required):,} rows" if required > parity.rows else "more rows may not decide it"
     yield replace(
         claim,
@@ -79,9 +83,10 @@ def reproducibility_claims(case: Case) -> Iterator[Claim]:
     """Hold that what is needed to train the model again is on record."""
     facts = case.evidence.challenger
     absent = []
-    if facts.commit is None:
+    strict = case.policy.reproduce.require_clean
+    if facts.commit is None and (strict or facts.source_digest is None):
         absent.append("the commit")
-    if case.policy.reproduce.require_clean and facts.dirty is not False:
+    if strict and facts.dirty is not False:
         absent.append("a checkout without uncommitted changes")
     if facts.libraries < 1:
         absent.append("the versions of the libraries")
@@ -91,8 +96,8 @@ def reproducibility_claims(case: Case) -> Iterator[Claim]:
         why = f"not on record: {', '.join(absent)}"
         yield exact("reproduce", "reproducibility", "record", "open", why)
     else:
-        commit = (facts.commit or "")[:12]
-        why = f"commit {commit}, training data, seeds and {facts.libraries} library versions are on record"
+        code = f"commit {facts.commit[:12]}" if facts.commit else "the digest of the source"
+        why = f"{code}, training data, seeds and {facts.libraries} library versions are on record"
         yield exact("reproduce", "reproducibility", "record", "pass", why)
 
 

@@ -79,16 +79,13 @@ def too_few(units: int, what: str = "groups of units") -> str:
 
 def _contradictory(totals: Totals) -> bool:
     """Return whether counts cannot have come from rows, or are too large to be summed."""
-    n = totals["n"].astype(np.float64)
-    positive = totals["n_pos"].astype(np.float64)
+    values = totals.values.astype(np.float64)
+    n, positive = values[..., totals.names.index("n")], values[..., totals.names.index("n_pos")]
     most = {"n": n, "n_pos": n, "tp": positive, "fp": n - positive, "gained": n, "lost": n}
     most |= {"log_loss": n * LOSS_CAP * FIXED_POINT, "brier": n * FIXED_POINT}
-    for name in totals.names:
-        values = totals[name].astype(np.float64)
-        largest = most[name.split(".")[0]]
-        if (values < 0).any() or (values > largest).any() or values.sum() >= 2.0**63:
-            return True
-    return float(n.sum()) > LARGEST
+    largest = np.stack([most[name.split(".")[0]] for name in totals.names], axis=-1)
+    possible = ((values >= 0) & (values <= largest)).all()
+    return not possible or bool((values.sum(axis=0) >= 2.0**63).any()) or float(n.sum()) > LARGEST
 
 
 def _blank(metric: Metric, totals: Totals) -> Measure | None:

@@ -2,6 +2,9 @@
 
 import math
 
+HOPELESS = 100
+"""Beyond so many times what there is, a count of missing rows helps nobody."""
+
 
 def number(value: float) -> str:
     """Return a number with four significant digits, large ones with their thousands apart."""
@@ -38,6 +41,8 @@ def about(count: int) -> int:
 
 def shortage(needed: int | None, n: int, counted: str) -> str:
     """Return how many observations are missing."""
+    if needed is not None and needed > HOPELESS * max(n, 1):
+        return f"what was seen is so close that {HOPELESS} times the {n:,} {counted} would not decide it"
     if needed is None:
         return f"{n:,} {counted} do not decide it, and it is not known how many would"
     return f"needs about {about(needed):,} {counted}, has {n:,} (lacks {about(needed) - n:,})"
