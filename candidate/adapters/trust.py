@@ -19,12 +19,13 @@ _CHANNEL = re.compile(r"[a-z0-9*/-]+")
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
-def read_trust(path: Path) -> TrustPolicy:
+def read_trust(path: Path | str) -> TrustPolicy:
     """Read and check a trust policy; its keys come back in their canonical PEM.
 
     Raises:
         InputError: unreadable, not TOML, an unknown key, or a policy that does not make sense.
     """
+    path = Path(path)
     try:
         if path.stat().st_size > MAX_DOCUMENT_BYTES:
             raise InputError("trust policy is too large", where=str(path))

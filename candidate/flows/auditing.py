@@ -135,9 +135,9 @@ def judge_again(decision: Decision, *, evidence: Path, attested: bool) -> Audit:
 
 
 def audit(
-    decision: Path,
+    decision: Path | str,
     *,
-    evidence: Path | None = None,
+    evidence: Path | str | None = None,
     trust: TrustPolicy | None = None,
     now: datetime | None = None,
 ) -> Audit:
@@ -154,10 +154,11 @@ def audit(
         IntegrityError: the verdict does not follow from the evidence, or something is broken.
         RefusedError: no trusted approver signed it.
     """
+    decision = Path(decision)
     found = read_decision(decision)
     if trust is not None:
         check_decision(decision.read_bytes(), trust, now=datetime.now(UTC) if now is None else now)
-    folder = decision.parent / evidence_folder(decision.stem) if evidence is None else evidence
+    folder = decision.parent / evidence_folder(decision.stem) if evidence is None else Path(evidence)
     return judge_again(found, evidence=folder, attested=trust is not None)
 
 

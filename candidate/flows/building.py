@@ -86,8 +86,8 @@ def build(
     spec: Path | str | BuildSpec,
     *,
     model: object | None = None,
-    root: Path | None = None,
-    out: Path = Path(),
+    root: Path | str | None = None,
+    out: Path | str = Path(),
     signer: Signer | None = None,
     environ: Mapping[str, str] | None = None,
     progress: Progress = silent,
@@ -115,14 +115,14 @@ def build(
     read = read_spec(path) if path is not None else spec
     if not isinstance(read, BuildSpec):
         raise InputError("not a specification", where=str(spec))
-    home = root if root is not None else path.parent if path is not None else Path()
+    home = Path(root) if root is not None else path.parent if path is not None else Path()
     inputs = _read(read, home, model, progress)
     progress("converting, and comparing the graph with the model", None)
     proven = _proven(inputs)
     _check_promised(read, proven)
     progress("packing", None)
     environ = os.environ if environ is None else environ
-    return _pack(inputs, proven, out=out, signer=signer, created=provenance.commit_time(home, environ))
+    return _pack(inputs, proven, out=Path(out), signer=signer, created=provenance.commit_time(home, environ))
 
 
 def _read(spec: BuildSpec, root: Path, model: object | None, progress: Progress) -> _Inputs:

@@ -249,12 +249,12 @@ def evidence_folder(name: str) -> str:
 
 
 def compare(
-    challenger: Path,
+    challenger: Path | str,
     *,
-    champion: str | Path,
-    policy: Policy | Path,
-    data: Path,
-    out: Path | None = None,
+    champion: Path | str,
+    policy: Policy | Path | str,
+    data: Path | str,
+    out: Path | str | None = None,
     name: str = "decision",
     signer: Signer | None = None,
     trust: TrustPolicy | None = None,
@@ -285,7 +285,8 @@ def compare(
         RefusedError: no trusted builder attested a bundle.
     """
     now = datetime.now(UTC) if now is None else now
-    rules = policy if isinstance(policy, Policy) else read_policy(policy)
+    rules = policy if isinstance(policy, Policy) else read_policy(Path(policy))
+    data, out = Path(data), None if out is None else Path(out)
     if out is not None and (out / f"{name}.json").exists():
         write_outcome(out, name, b"", {})  # refuses before the long work, not after it
     with ExitStack() as stack:
@@ -298,7 +299,7 @@ def compare(
         )
         if trust is None and incumbent.registry is not None:
             trust = incumbent.registry.genesis.trust
-        bundles = [inspect(stack.enter_context(Archive.open(challenger)))]
+        bundles = [inspect(stack.enter_context(Archive.open(Path(challenger))))]
         if incumbent.bundle is not None:
             bundles.append(incumbent.bundle)
         attested = [is_attested(bundle, trust, now) for bundle in bundles]

@@ -43,10 +43,10 @@ def _estimates(measured: Measured, index: int, alpha: float) -> dict[str, Estima
 
 
 def evaluate(
-    bundle: Path,
+    bundle: Path | str,
     *,
-    data: Path,
-    policy: Policy | Path | None = None,
+    data: Path | str,
+    policy: Policy | Path | str | None = None,
     trust: TrustPolicy | None = None,
     now: datetime | None = None,
     progress: Progress = silent,
@@ -65,13 +65,13 @@ def evaluate(
         InputError: data and bundle do not fit together.
         IntegrityError: the bundle is not what it should be.
     """
-    rules = read_policy(policy) if isinstance(policy, Path) else policy
-    with Archive.open(bundle) as archive:
+    rules = read_policy(Path(policy)) if isinstance(policy, Path | str) else policy
+    with Archive.open(Path(bundle)) as archive:
         opened = inspect(archive)
         is_attested(opened, trust, datetime.now(UTC) if now is None else now)
         rules = _policy_for(opened, None, None) if rules is None else rules
         scorer = Scorer("challenger", opened, opened.session())
-        measured = measure([scorer], data=data, policy=rules, progress=progress)
+        measured = measure([scorer], data=Path(data), policy=rules, progress=progress)
     slices = tuple(
         SliceMetrics(
             slice=key.name,

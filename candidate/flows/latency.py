@@ -150,10 +150,10 @@ def timing_rows(scorers: Sequence[Scorer], data: Path | None) -> list[Contender]
 
 
 def bench(
-    bundle: Path,
+    bundle: Path | str,
     *,
-    against: Path | None = None,
-    data: Path | None = None,
+    against: Path | str | None = None,
+    data: Path | str | None = None,
     rounds: int = 60,
     calls: int = 100,
     alpha: float = 0.05,
@@ -172,9 +172,9 @@ def bench(
     """
     paths = [bundle] if against is None else [bundle, against]
     with ExitStack() as stack:
-        opened = [inspect(stack.enter_context(Archive.open(path))) for path in paths]
+        opened = [inspect(stack.enter_context(Archive.open(Path(path)))) for path in paths]
         scorers = [Scorer(role, item, item.session(threads=THREADS)) for role, item in zip(ROLES, opened, strict=False)]
-        contenders = timing_rows(scorers, data)
+        contenders = timing_rows(scorers, None if data is None else Path(data))
         durations, axes = time_rounds(
             contenders, rounds=rounds, calls=calls, seed=LATENCY_SEED, threads=THREADS, progress=progress
         )

@@ -34,10 +34,10 @@ def predictions(bundle: Bundle, session: Any, batch: Any, *, first_row: int = 0,
 
 
 def predict(
-    bundle: Path,
-    rows: Path,
+    bundle: Path | str,
+    rows: Path | str,
     *,
-    out: Path | None = None,
+    out: Path | str | None = None,
     each: Callable[[str], object] | None = None,
     trust: TrustPolicy | None = None,
     now: datetime | None = None,
@@ -61,7 +61,8 @@ def predict(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with Archive.open(bundle) as archive:
+    rows, out = Path(rows), None if out is None else Path(out)
+    with Archive.open(Path(bundle)) as archive:
         opened = inspect(archive)
         attested = is_attested(opened, trust, datetime.now(UTC) if now is None else now)
         session = opened.session()

@@ -18,13 +18,14 @@ from candidate.flows.releasing import Registry
 from candidate.flows.verifying import inspect
 
 
-def show(path: Path) -> Document:
+def show(path: Path | str) -> Document:
     """Return the document that a path holds: a bundle, a decision, evidence or a registry's status.
 
     Raises:
         InputError: it is none of these.
         IntegrityError: it is one of these, and broken.
     """
+    path = Path(path)
     if path.is_dir():
         if (path / "registry.json").is_file():
             return Registry.open(path).status()
@@ -77,7 +78,7 @@ def decision_in(data: bytes, *, where: str) -> Decision:
     return Decision.from_bytes(canonical(statement.predicate), where=where)
 
 
-def unpack(bundle: Path, folder: Path) -> Unpacked:
+def unpack(bundle: Path | str, folder: Path | str) -> Unpacked:
     """Write a bundle's members into a new folder: all of them, or nothing.
 
     Every digest is checked first. No link is followed or made.
@@ -86,9 +87,10 @@ def unpack(bundle: Path, folder: Path) -> Unpacked:
         InputError: the folder exists, or cannot be made.
         IntegrityError: the bundle is not what it should be.
     """
+    folder = Path(folder)
     if folder.exists() or folder.is_symlink():
         raise InputError("exists already", where=str(folder), hint="name a folder that does not exist yet")
-    with Archive.open(bundle) as archive:
+    with Archive.open(Path(bundle)) as archive:
         opened = inspect(archive)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)

@@ -303,7 +303,7 @@ class _Verifier:
 
 
 def verify(
-    path: Path,
+    path: Path | str,
     *,
     trust: TrustPolicy | None = None,
     public_key: str | None = None,
@@ -330,7 +330,7 @@ def verify(
         UnavailableError: there is no runtime to replay with.
     """
     verifier = _Verifier(trust, public_key, datetime.now(UTC) if now is None else now, channel)
-    with Archive.open(path) as archive:
+    with Archive.open(Path(path)) as archive:
         bundle = verifier.open(archive)
         verifier.run(bundle, wanted=replay)
         verifier.decide(bundle, decision)
@@ -338,7 +338,7 @@ def verify(
 
 
 def load(
-    path: Path,
+    path: Path | str,
     *,
     trust: TrustPolicy | None = None,
     public_key: str | None = None,
@@ -352,7 +352,7 @@ def load(
     Arguments and errors are those of ``verify``.
     """
     verifier = _Verifier(trust, public_key, datetime.now(UTC) if now is None else now, channel)
-    archive = Archive.open(path)
+    archive = Archive.open(Path(path))
     try:
         bundle = verifier.open(archive)
         verifier.run(bundle, wanted=replay)
