@@ -5,6 +5,7 @@ The grammar is a small part of Python's: ``COLUMN == VALUE`` (also ``!= < <= > >
 """
 
 import ast
+import math
 from typing import Literal
 
 from candidate.document import Part
@@ -36,10 +37,11 @@ class Comparison(Part):
 def _literal(node: ast.expr, text: str) -> tuple[Scalar, ...]:
     try:
         value = ast.literal_eval(node)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise InputError(f"not a literal value in the condition {text!r}", where="where") from error
     values = tuple(value) if isinstance(value, list | tuple) else (value,)
-    if not values or not all(isinstance(item, str | int | float | bool) for item in values):
+    plain = (isinstance(item, str | int) or (isinstance(item, float) and math.isfinite(item)) for item in values)
+    if not values or not all(plain):
         raise InputError(f"only text, numbers and true/false can be compared in {text!r}", where="where")
     return values
 

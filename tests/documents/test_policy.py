@@ -1,0 +1,140 @@
+"""A policy is refused unless it says one thing, and says it fully."""
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from candidate.documents.policy import CHECKLIST, ChecklistLine, Policy
+from candidate.errors import InputError
+
+HEAD = """
+[data]
+label = "late"
+unit = "day"
+
+[optimizing]
+metric = "log_loss"
+require = "superior"
+min_gain = 0.002
+"""
+
+
+def read(text: str) -> Policy:
+    """The policy of a file that says this after its mandatory tables."""
+    return Policy.from_toml(HEAD + text, where="policy.toml")
+
+
+def test_the_least_that_a_policy_must_say() -> None:
+    """Label, unit, and what must get better; all else has a default, written out in the document."""
+    policy = read("")
+
+    assert (policy.alpha, policy.power, policy.champion) == (0.05, 0.8, "required")
+    assert policy.checklist.require == CHECKLIST == get_args(ChecklistLine)
+    assert policy.columns == ("late", "day")
+    assert Policy.from_bytes(policy.to_bytes()) == policy
+
+
+def test_a_policy_knows_every_column_it_reads() -> None:
+    """Each once, in order of mention."""
+    policy = Policy.from_toml(
+        """
+        [data]
+        label = "late"
+        unit = "day"
+        time = "time_hour"
+
+        [optimizing]
+        metric = "brier"
+        require = "non_inferior"
+        margin = 0.01
+
+        [[satisficing]]
+        metric = "f1"
+        min = 0.5
+        by = ["origin", "carrier"]
+
+        [[satisficing]]
+        metric = "size_bytes"
+        max = 1_000_000
+
+        [[slices.guard]]
+        where = "carrier == 'AA' and distance > 500"
+        margin = 0.01
+
+        [[slices.watch]]
+        by = "dest"
+        margin = 0.01
+        """,
+        where="policy.toml",
+    )
+
+    assert policy.columns == ("late", "day", "time_hour", "origin", "carrier", "distance", "dest")
+
+
+@pytest.mark.parametrize("name", ["policy.toml", "first.policy.toml"])
+def test_the_examples_policies_are_policies(name: str) -> None:
+    """What users start from must be readable."""
+    path = Path(__file__).parent.parent.parent / "examples" / "flights" / name
+
+    assert Policy.from_toml(path.read_text(encoding="utf-8"), where=name).data.label == "late"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[slices]\ngaurd = []", "/slices/gaurd: unknown key"),
+        ("[[satisficing]]\nmetric = 'auk'\nmax = 1", "/satisficing/0/metric"),
+        ("[[satisficing]]\nmetric = 'f1'", "give exactly one of max and min"),
+        ("[[satisficing]]\nmetric = 'f1'\nmin = 0.1\nmax = 0.9", "give exactly one of max and min"),
+        ("[[satisficing]]\nmetric = 'size_bytes'\nmax = 9\nby = 'origin'", "size_bytes has no slices"),
+        ("[[slices.guard]]\nmargin = 0.1", "give exactly one of by and where"),
+        ("[[slices.guard]]\nby = 'a'\nwhere = 'a == 1'\nmargin = 0.1", "give exactly one of by and where"),
+        ("[[slices.guard]]\nwhere = 'a = 1'\nmargin = 0.1", "not a condition"),
+        ("[[slices.guard]]\nby = 'a'\nmargin = -0.1", "/slices/guard/0/margin"),
+        ("[[slices.guard]]\nby = 'a'\nmargin = nan", "not usable TOML"),
+        ("[rollback]\ntarget = 'none'", "go together"),
+        ("[calibration]\nmax = 1.5", "/calibration/max"),
+        ("[skew.parity]\nmax_mismatch = 0", "/skew/parity/max_mismatch"),
+        ("[checklist]\nrequire = ['luck']", "/checklist/require/0"),
+    ],
+)
+def test_a_policy_that_says_nothing_or_two_things_is_refused(text: str, says: str) -> None:
+    """An unknown key or metric, a missing or doubled threshold: an error, never a pass."""
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert says in caught.value.message
+
+
+def test_a_misspelt_table_comes_with_a_suggestion() -> None:
+    """The nearest key that is known anywhere in the policy."""
+    with pytest.raises(InputError) as caught:
+        read("[slices]\ngaurd = []")
+    assert caught.value.hint == "did you mean 'guard'?"
+
+
+def test_a_first_release_is_said_twice() -> None:
+    """No champion and no way back belong together."""
+    first = "champion = 'none'\n"
+
+    with pytest.raises(InputError, match="go together"):
+        Policy.from_toml(first + HEAD, where="policy.toml")
+    assert Policy.from_toml(first + HEAD + "[rollback]\ntarget = 'none'", where="policy.toml").champion == "none"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "require = 'superior'",
+        "require = 'superior'\nmargin = 0.1",
+        "require = 'superior'\nmin_gain = 0.1\nmargin = 0.1",
+        "require = 'non_inferior'\nmin_gain = 0.1",
+        "require = 'non_inferior'",
+    ],
+)
+def test_the_threshold_belongs_to_the_requirement(lines: str) -> None:
+    """A gain to exceed, or a loss to tolerate; never both, never none."""
+    text = f"[data]\nlabel = 'late'\nunit = 'day'\n[optimizing]\nmetric = 'f1'\n{lines}"
+
+    with pytest.raises(InputError, match="takes"):
+        Policy.from_toml(text, where="policy.toml")

@@ -1,0 +1,161 @@
+"""Stored documents: one byte form, and nothing else is accepted."""
+
+import json
+from typing import Any, ClassVar, Literal
+
+import pytest
+
+from candidate import document as module
+from candidate.document import Document, Part, canonical, digest_of
+from candidate.errors import InputError, IntegrityError
+
+
+class Inner(Part):
+    """A part of a document."""
+
+    share: float
+    names: tuple[str, ...] = ()
+
+
+class Outer(Document):
+    """A document with parts, some of them optional."""
+
+    kind: Literal["outer"] = "outer"
+    count: int
+    inner: Inner | None = None
+    table: dict[str, Inner] = {}  # noqa: RUF012 - pydantic copies defaults
+
+
+class Foreign(Document):
+    """A foreign format, in which absent is not null."""
+
+    omit_none: ClassVar[bool] = True
+    name: str
+    note: str | None = None
+
+
+WHOLE = Outer(count=3, inner=Inner(share=0.1, names=("ü", "a")))
+
+
+def test_a_document_is_written_in_its_canonical_form() -> None:
+    """RFC 8785: sorted keys, no white space, shortest numbers, UTF-8."""
+    assert WHOLE.to_bytes() == (
+        '{"count":3,"inner":{"names":["ü","a"],"share":0.1},"kind":"outer","table":{}}'.encode()
+    )
+    assert Foreign(name="x").to_bytes() == b'{"name":"x"}'
+
+
+def test_a_document_is_read_back_as_it_was() -> None:
+    """And its digest is that of its bytes, known from outside."""
+    assert Outer.from_bytes(WHOLE.to_bytes()) == WHOLE
+    assert WHOLE.digest == digest_of(WHOLE.to_bytes())
+    assert digest_of(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"count": 3,"inner":null,"kind":"outer","table":{}}',
+        '{"kind":"outer","count":3,"inner":null,"table":{}}',
+        '{"count":3,"count":3,"inner":null,"kind":"outer","table":{}}',
+        '{"count":3,"inner":{"names":[],"share":0.10},"kind":"outer","table":{}}',
+        '{"count":3,"inner":{"names":["\\u0061"],"share":0.1},"kind":"outer","table":{}}',
+        '{"count":3,"inner":null,"kind":"outer","table":{}}\n',
+        '{"count":3,"kind":"outer","table":{}}',
+    ],
+    ids=["space", "order", "repeated key", "number", "escape", "newline", "default left out"],
+)
+def test_another_spelling_of_the_same_document_is_refused(text: str) -> None:
+    """Two byte forms of one content would be two digests of one content."""
+    with pytest.raises(IntegrityError, match="not in its canonical form") as caught:
+        Outer.from_bytes(text.encode(), where="outer.json")
+    assert caught.value.where == "outer.json"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "/: Invalid JSON"),
+        (b"\xff", "/: Invalid JSON"),
+        (b"[]", "/: Input should be an object"),
+        (b'{"count":3,"more":1,"kind":"outer"}', "/more: unknown key"),
+        (b'{"count":"3"}', "/count: Input should be a valid integer"),
+        (b'{"count":3,"inner":{"share":NaN}}', "/inner/share: Input should be a finite number"),
+        (b'{"count":3,"table":{"x":{}}}', "/table/x/share: Field required"),
+        (b'{"count":3,"kind":"other"}', "/kind: Input should be 'outer'"),
+        (b"[" * 5000, "/: Invalid JSON"),
+    ],
+)
+def test_what_is_no_such_document_is_refused_with_every_place(data: bytes, says: str) -> None:
+    """Each problem comes with its JSON pointer."""
+    with pytest.raises(IntegrityError) as caught:
+        Outer.from_bytes(data)
+    assert says in caught.value.message
+    assert caught.value.where == "Outer"
+
+
+def test_a_document_that_is_too_large_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes come from strangers."""
+    monkeypatch.setattr(module, "MAX_DOCUMENT_BYTES", 10)
+
+    with pytest.raises(IntegrityError, match="document of 11 bytes, more than 10"):
+        Outer.from_bytes(b"x" * 11)
+
+
+def endless() -> list[Any]:
+    """A list that is its own element."""
+    loop: list[Any] = []
+    loop.append(loop)
+    return loop
+
+
+@pytest.mark.parametrize("value", [float("nan"), 2**60, "\ud800", {1: 2}, object(), endless()], ids=repr)
+def test_a_value_without_a_canonical_form_is_refused(value: object) -> None:
+    """What JSON cannot say exactly is not written."""
+    with pytest.raises(IntegrityError, match="no canonical JSON form"):
+        canonical(value)
+
+
+def test_an_integer_that_a_double_cannot_hold_is_refused_in_a_document_too() -> None:
+    """It would be read differently elsewhere."""
+    with pytest.raises(IntegrityError, match="no canonical JSON form"):
+        Outer.from_bytes(b'{"count":1152921504606846977,"inner":null,"kind":"outer","table":{}}')
+
+
+def test_a_document_cannot_be_changed() -> None:
+    """Stages hand each other values, not state."""
+    with pytest.raises(ValueError, match="frozen"):
+        WHOLE.count = 4  # type: ignore[misc]  # that is the point
+
+
+def test_toml_that_a_person_wrote_is_read() -> None:
+    """The same document, from another notation."""
+    assert Outer.from_toml('count = 3\n[inner]\nshare = 0.1\nnames = ["ü", "a"]', where="x.toml") == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("count = ", "not usable TOML", ""),
+        ("count = 3\n[inner]\nshare = nan", "not usable TOML", ""),
+        ("coumt = 3", "/count: Field required; /coumt: unknown key", "did you mean 'count'?"),
+        ("count = 3\n[inner]\nsahre = 1.0", "/inner/sahre: unknown key", "did you mean 'share'?"),
+        ("count = 3\n[table.x]\nshair = 1.0", "/table/x/shair: unknown key", "did you mean 'share'?"),
+        ("count = 3\nzzzzzz = 1", "/zzzzzz: unknown key", "the keys are described in"),
+        ("count = 2013-01-01", "/count: Input should be a valid integer", "the keys are described in"),
+    ],
+)
+def test_toml_that_does_not_fit_is_refused_with_the_nearest_key(text: str, message: str, hint: str) -> None:
+    """A slip of the pen gets a suggestion, from anywhere in the document."""
+    with pytest.raises(InputError) as caught:
+        Outer.from_toml(text, where="x.toml")
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert caught.value.where == "x.toml"
+
+
+def test_the_same_problem_is_told_once() -> None:
+    """A union tries its members one by one; a person needs to hear it once."""
+    with pytest.raises(IntegrityError) as caught:
+        Outer.from_bytes(json.dumps({"count": 1, "inner": {"share": "x"}}).encode())
+    assert caught.value.message.count("/inner/share") == 1
