@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -208,10 +209,19 @@ class Registry:
 
         Raises:
             StaleError: somebody else was first.
+            RefusedError: it breaks a rule.
+            UnavailableError: it is not written.
             IndeterminateError: it may or may not be written; run the same command again.
         """
         data = attest.attest(entry_statement(entry), signer).to_bytes()
-        extend(self.state(), entry, digest_of(data))
+        state = self.state()
+        if state.head_digest != entry.previous:
+            raise StaleError(
+                f"somebody else wrote entry {state.head} first",
+                where="log",
+                hint="look at `candidate status`, then compare again",
+            )
+        extend(state, entry, digest_of(data))
         self.store.put_entry(entry.sequence, data)
         for move in entry.moves:
             cache = {"champion": move.to.model_dump(mode="json"), "sequence": entry.sequence}
@@ -294,4 +304,13 @@ def check_role(
                 hint=f"sign with a key of the role {' or '.join(ROLES[action])}",
             )
         if now is not None:
-            trust.keys_for(policy, held[0], now=now, channel=channel)
+            _check_held(policy, held, now=now, channel=channel)
+
+
+def _check_held(policy: TrustPolicy, held: list[RoleName], *, now: datetime, channel: str) -> None:
+    """One role that may act now is enough, whatever became of the key's other roles."""
+    for role in held[:-1]:
+        with suppress(RefusedError):
+            trust.keys_for(policy, role, now=now, channel=channel)
+            return
+    trust.keys_for(policy, held[-1], now=now, channel=channel)

@@ -12,6 +12,7 @@ from candidate.errors import CandidateError, InputError, RefusedError, StaleErro
 from candidate.flows.registry import Action, Registry, check_builder, check_role, moment, ref_of, timestamp
 from candidate.flows.verifying import SignedDecision, check_decision, check_fresh, inspect
 from candidate.judgement.channel import (
+    ChannelState,
     LogState,
     chain_after_promotion,
     chain_after_rollback,
@@ -220,6 +221,7 @@ def rollback(
     state = registry.state()
     before = state.channel(channel)
     if to is not None and before.champion is not None and same_target(before.champion, to):
+        _check_only_one(before, before.champion, to)
         standing = Move(
             channel=channel, from_=None, to=before.champion, rollback=before.rollback, decision=None, preflight=()
         )
@@ -247,6 +249,18 @@ def rollback(
         where=channel,
         hint="restore the registry's blobs from a copy, or take the channel out of service",
     )
+
+
+def _check_only_one(before: ChannelState, champion: Artifact, to: str) -> None:
+    """The champion's version may be a target's too; to take that for done would leave a bad champion serving."""
+    others = [target for target in before.rollback if same_target(target, to)]
+    if others:
+        names = ", ".join(target.bundle[7:19] for target in others)
+        raise InputError(
+            f"{to!r} is the champion and a rollback target",
+            where="--to",
+            hint=f"say which by digest: the champion is {champion.bundle[7:19]}, it can return to {names}",
+        )
 
 
 def export(registry: Registry, artifact: Artifact, path: Path) -> str:

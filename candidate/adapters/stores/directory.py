@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,14 @@ from pathlib import Path
 from candidate.document import digest_of
 from candidate.documents.entry import Artifact, Genesis
 from candidate.documents.oci import OciIndex, OciLayout, OciManifest
-from candidate.errors import IndeterminateError, InputError, IntegrityError, StaleError, UnavailableError
+from candidate.errors import (
+    CandidateError,
+    IndeterminateError,
+    InputError,
+    IntegrityError,
+    StaleError,
+    UnavailableError,
+)
 
 GENESIS_FILE = "registry.json"
 MAX_ENTRY_BYTES = 16 * 1024 * 1024
@@ -38,6 +45,17 @@ def _fsync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _translated(where: str, leaf: type[CandidateError] = UnavailableError) -> Iterator[None]:
+    """Say in our words that the disk refused."""
+    try:
+        yield
+    except OSError as error:
+        raise leaf(
+            f"cannot be brought to the disk: {error.strerror}", where=where, hint="run the same command again"
+        ) from error
 
 
 def _write_durably(path: Path, data: bytes) -> None:
@@ -139,17 +157,33 @@ class DirectoryStore:
         return data
 
     def put_blob(self, data: bytes) -> str:
-        """Store a blob durably; storing it again is nothing."""
+        """Store a blob durably; storing it again is nothing, also at the same moment as somebody else.
+
+        Raises:
+            UnavailableError: it is not written.
+            IndeterminateError: it may or may not be on the disk.
+        """
         digest = digest_of(data)
         target = self._blob(digest)
-        if target.exists():
-            with suppress(IntegrityError, UnavailableError):
-                self.read_blob(digest)
-                _fsync_folder(target.parent)  # whoever wrote it may have died before its name was on the disk
+        if not self._is_whole(digest):
+            with _translated(target.name):
+                target.unlink(missing_ok=True)  # rotten: its name says what belongs there, and here it is
+            try:
+                self._link_new(target, data)
                 return digest
-            target.unlink()  # rotten: its name says what belongs there, and here it is
-        self._link_new(target, data)
+            except FileExistsError as error:  # somebody else is storing the same
+                if not self._is_whole(digest):
+                    raise UnavailableError("cannot be written: somebody writes other bytes", where=digest) from error
+        with _translated(target.name):
+            _fsync_folder(target.parent)  # whoever wrote it may have died before its name was on the disk
         return digest
+
+    def _is_whole(self, digest: str) -> bool:
+        try:
+            self.read_blob(digest)
+        except (IntegrityError, UnavailableError):
+            return False
+        return True
 
     def _link_new(self, target: Path, data: bytes) -> None:
         """Put bytes under a name that is free, whole or not at all.
@@ -167,9 +201,7 @@ class DirectoryStore:
             linked = True
             temporary.unlink()
             _fsync_folder(target.parent)
-        except FileExistsError:
-            if linked:
-                raise
+        except FileExistsError:  # only a name can exist already, so nothing was linked
             raise
         except OSError as error:
             if linked:
@@ -228,13 +260,15 @@ class DirectoryStore:
             UnavailableError: nothing was written.
         """
         if sequence > 1:
-            _fsync_file(self._entry(sequence - 1))
-            _fsync_folder(self.path / "log")
+            with _translated(f"log entry {sequence - 1}"):
+                _fsync_file(self._entry(sequence - 1))
+                _fsync_folder(self.path / "log")
         try:
             self._link_new(self._entry(sequence), data)
         except FileExistsError as error:
             if self.read_entry(sequence) == data:
-                _fsync_folder(self.path / "log")
+                with _translated(f"log entry {sequence}", IndeterminateError):
+                    _fsync_folder(self.path / "log")
                 return
             raise StaleError(
                 f"somebody else wrote entry {sequence} first",
