@@ -165,17 +165,19 @@ class DirectoryStore:
         """
         digest = digest_of(data)
         target = self._blob(digest)
-        if not self._is_whole(digest):
+        if self._is_whole(digest):
             with _translated(target.name):
-                target.unlink(missing_ok=True)  # rotten: its name says what belongs there, and here it is
-            try:
-                self._link_new(target, data)
-                return digest
-            except FileExistsError as error:  # somebody else is storing the same
-                if not self._is_whole(digest):
-                    raise UnavailableError("cannot be written: somebody writes other bytes", where=digest) from error
+                _fsync_folder(target.parent)  # whoever wrote it may have died before its name was on the disk
+            return digest
         with _translated(target.name):
-            _fsync_folder(target.parent)  # whoever wrote it may have died before its name was on the disk
+            target.unlink(missing_ok=True)  # rotten: its name says what belongs there, and here it is
+        try:
+            self._link_new(target, data)
+        except FileExistsError as error:  # somebody else is storing the same
+            if not self._is_whole(digest):
+                raise UnavailableError("cannot be written: somebody writes other bytes", where=digest) from error
+            with _translated(target.name):
+                _fsync_folder(target.parent)
         return digest
 
     def _is_whole(self, digest: str) -> bool:
