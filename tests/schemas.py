@@ -9,7 +9,7 @@ from candidate.document import Document
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 MODULES = ("spec", "policy", "trust", "manifest", "oci", "statement", "evidence", "decision", "entry", "results")
-ABSTRACT = {"Document", "OciDocument"}
+ABSTRACT = {"Document", "OciDocument", "Judged"}
 
 
 def documents() -> dict[str, type[Document]]:

@@ -1,5 +1,6 @@
 """What a command prints: one JSON document or a page of text on stdout, the story on stderr."""
 
+import json
 import os
 import sys
 import time
@@ -38,7 +39,9 @@ def now() -> datetime:
 def emit(document: Document, text: str, *, as_json: bool) -> None:
     """Print the document as JSON, or the text."""
     if as_json:
-        sys.stdout.write(document.model_dump_json(by_alias=True) + "\n")
+        fields = document.model_dump(mode="json", by_alias=True)
+        first = {name: fields.pop(name) for name in ("kind", "version") if name in fields}
+        sys.stdout.write(json.dumps({**first, **fields}, ensure_ascii=False) + "\n")
     else:
         sys.stdout.write(_coloured(text.rstrip("\n")) + "\n")
 
@@ -110,6 +113,12 @@ def signer(key: Path | None) -> "Signer | None":
 
     pem = read_bytes(key)
     word = passphrase() if b"ENCRYPTED" in pem else None
+    if b"ENCRYPTED" in pem and word is None:
+        raise InputError(
+            "the key is encrypted and there is no passphrase",
+            where=str(key),
+            hint=f"name its file in ${PASSPHRASE_FILE}, or set ${PASSPHRASE}",
+        )
     return load_signer(pem, word, where=str(key))
 
 

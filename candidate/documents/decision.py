@@ -90,11 +90,9 @@ def outcome_of(findings: tuple[Finding, ...], checklist: tuple[ChecklistItem, ..
     return "go" if held and listed else "inconclusive"
 
 
-class Verdict(Document):
-    """The pure part of a decision: what the policy says of the evidence. It has no clock."""
+class Judged(Document):
+    """Findings, checklist and the outcome that they force; a document with another outcome is refused."""
 
-    kind: Literal["candidate.verdict"] = "candidate.verdict"
-    version: Literal[1] = 1
     outcome: Outcome
     findings: tuple[Finding, ...]
     checklist: Annotated[tuple[ChecklistItem, ...], Field(min_length=9, max_length=9)]
@@ -109,12 +107,18 @@ class Verdict(Document):
         return self
 
 
-class Decision(Document):
+class Verdict(Judged):
+    """The pure part of a decision: what the policy says of the evidence. It has no clock."""
+
+    kind: Literal["candidate.verdict"] = "candidate.verdict"
+    version: Literal[1] = 1
+
+
+class Decision(Judged):
     """A verdict bound to bundles, policy, evidence, data, channel and time: what is signed."""
 
     kind: Literal["candidate.decision"] = "candidate.decision"
     version: Literal[1] = 1
-    outcome: Outcome
     challenger: BundleRef
     champion: BundleRef | None
     """Null for a first release."""
@@ -130,16 +134,9 @@ class Decision(Document):
     """Number of the last log entry that was seen; the champion is the one as of that entry."""
     issued: Timestamp
     expires: Timestamp
-    findings: tuple[Finding, ...]
-    checklist: Annotated[tuple[ChecklistItem, ...], Field(min_length=9, max_length=9)]
-    risks: Risks
 
     @model_validator(mode="after")
-    def _follows(self) -> Self:
-        if tuple(item.line for item in self.checklist) != CHECKLIST:
-            raise ValueError("the checklist must have its nine lines in order")
-        if self.outcome != outcome_of(self.findings, self.checklist):
-            raise ValueError("outcome does not follow from the findings")
+    def _returns_to_its_champion(self) -> Self:
         if self.rollback_target != self.champion:
             raise ValueError("the rollback target is the champion the challenger was compared with")
         return self
@@ -147,6 +144,4 @@ class Decision(Document):
     @property
     def verdict(self) -> Verdict:
         """The part of the decision that anyone can recompute from policy and evidence."""
-        return Verdict(
-            outcome=self.outcome, findings=self.findings, checklist=self.checklist, risks=self.risks
-        )
+        return Verdict(outcome=self.outcome, findings=self.findings, checklist=self.checklist, risks=self.risks)

@@ -136,6 +136,10 @@ def find_incumbent(
             )
         return Incumbent(None, opened, channel, sequence)
     if opened is None:
+        if Path(champion).is_dir():
+            raise InputError(
+                "a folder is no champion", where=champion, hint=f"name its channel: {champion}#MODEL/ENVIRONMENT"
+            )
         bundle = inspect(stack.enter_context(Archive.open(Path(champion))))
     if bundle is None:
         raise InputError(

@@ -4,7 +4,7 @@ import unicodedata
 
 from candidate.document import Document
 from candidate.documents.decision import Decision, Estimate, Finding
-from candidate.documents.evidence import BundleRef, Evidence
+from candidate.documents.evidence import BundleRef, DataFacts, Evidence
 from candidate.documents.results import (
     Audit,
     Benchmark,
@@ -62,12 +62,18 @@ def size(count: int) -> str:
     raise AssertionError  # the last unit always returns
 
 
+def counted(data: DataFacts) -> str:
+    """Return how many rows of how many independent units there were."""
+    return f"{data.rows:,} rows of {data.units:,} {data.unit}{'' if data.units == 1 else 's'}"
+
+
 def estimated(estimate: Estimate) -> str:
     """Return ``value [lower, upper] unit``."""
     low = "" if estimate.lower is None else number(estimate.lower)
     high = "" if estimate.upper is None else number(estimate.upper)
     interval = f" [{low}, {high}]" if low or high else ""
-    return f"{number(estimate.value)}{interval} {estimate.unit}".rstrip()
+    unit = "" if estimate.unit == "1" else estimate.unit
+    return f"{number(estimate.value)}{interval} {unit}".rstrip()
 
 
 def headline(decision: Decision) -> str:
@@ -146,7 +152,7 @@ def _bound(decision: Decision) -> list[str]:
     )
     return [
         (
-            f"Measured on {data.rows:,} rows of {data.units:,} {data.unit}s; data {short(data.file)}, "
+            f"Measured on {counted(data)}; data {short(data.file)}, "
             f"policy {short(decision.policy)}, evidence {short(decision.evidence)}."
         ),
         (
@@ -225,10 +231,7 @@ def evaluation_text(result: Evaluation) -> str:
     names = [name for name in ("log_loss", "brier", "accuracy", "precision", "recall") if name in result.definitions]
     level = f"{1 - 2 * result.alpha:.0%}"
     lines = [
-        (
-            f"{named(result.bundle)} on {result.data.rows:,} rows of {result.data.units:,} {result.data.unit}s; "
-            f"intervals at {level}"
-        ),
+        (f"{named(result.bundle)} on {counted(result.data)}; intervals at {level}"),
         f"  {'slice':<24} {'rows':>9}  " + "  ".join(f"{name:<26}" for name in names),
     ]
     for part in result.slices:
@@ -326,7 +329,7 @@ def evidence_text(evidence: Evidence) -> str:
     lines = [
         f"EVIDENCE on {named(evidence.challenger.bundle)}",
         f"  against   {named(None if evidence.champion is None else evidence.champion.bundle)}",
-        f"  data      {data.rows:,} rows of {data.units:,} {data.unit}s ({short(data.file)})",
+        f"  data      {counted(data)} ({short(data.file)})",
         f"  slices    {len(evidence.state.slices)}, {evidence.state.buckets} buckets",
         f"  policy    {evidence.policy}",
         *(f"  file      {file.name:<18} {size(file.size):>10}  {short(file.digest)}" for file in evidence.files),
