@@ -88,9 +88,7 @@ class Document(Part):
         """
         place = where or cls.__name__
         if len(data) > MAX_DOCUMENT_BYTES:
-            raise IntegrityError(
-                f"document of {len(data)} bytes, more than {MAX_DOCUMENT_BYTES}", where=place
-            )
+            raise IntegrityError(f"document of {len(data)} bytes, more than {MAX_DOCUMENT_BYTES}", where=place)
         try:
             document = cls.model_validate_json(data)
         except ValidationError as error:

@@ -10,9 +10,7 @@ from candidate.documents.spec import ServingFeature
 # A member's path: ASCII-safe segments, none of them hidden, relative or reserved by Windows.
 MemberPath = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$", max_length=255
-    ),
+    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$", max_length=255),
 ]
 Role = Literal[
     "model",

@@ -46,6 +46,7 @@ CHECKLIST: tuple[ChecklistLine, ...] = (
 )
 """The nine lines of a model candidate, in order."""
 
+Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Margin = Annotated[float, Field(ge=0)]
 
@@ -59,8 +60,8 @@ class DataRules(Part):
     time: str | None = None
     blackbox: Digest | None = None
     """If given, the data file must have exactly this digest."""
-    buckets: Annotated[int, Field(ge=16, le=4096)] = 64
-    """Number of buckets that units are hashed into."""
+    buckets: Annotated[int, Field(ge=32, le=4096)] = 64
+    """Number of buckets that units are hashed into; no claim is made on fewer than 20 occupied ones."""
 
 
 class Optimizing(Part):
@@ -87,7 +88,7 @@ class Limit(Part):
     metric: QualityMetric | SystemMetric
     max: float | None = None
     min: float | None = None
-    by: str | tuple[str, ...] | None = None
+    by: str | Columns | None = None
     """Quality metrics only: hold the limit in every value of this column too."""
 
     @model_validator(mode="after")
@@ -102,7 +103,7 @@ class Limit(Part):
 class SliceRule(Part):
     """Named subsets of the rows that must not get worse."""
 
-    by: str | tuple[str, ...] | None = None
+    by: str | Columns | None = None
     """One slice for each value of this column (or combination of these columns)."""
     where: str | None = None
     """One slice: the rows for which this condition holds."""

@@ -73,9 +73,9 @@ class VerificationMaterial(Part):
 class Attestation(Document):
     """A signed statement as one sigstore-bundle JSON."""
 
-    media_type: Annotated[
-        Literal["application/vnd.dev.sigstore.bundle.v0.3+json"], Field(alias="mediaType")
-    ] = "application/vnd.dev.sigstore.bundle.v0.3+json"
+    media_type: Annotated[Literal["application/vnd.dev.sigstore.bundle.v0.3+json"], Field(alias="mediaType")] = (
+        "application/vnd.dev.sigstore.bundle.v0.3+json"
+    )
     verification_material: Annotated[VerificationMaterial, Field(alias="verificationMaterial")]
     dsse_envelope: Annotated[Envelope, Field(alias="dsseEnvelope")]
 
