@@ -139,6 +139,25 @@ def decision_text(decision: Decision) -> str:
     return printable("\n".join(lines))
 
 
+def decision_summary(decision: Decision) -> str:
+    """Return a decision in a few lines: the verdict, what forced it, and how much of the rest held."""
+    forced = deciding(decision)
+    lines = [headline(decision), *(_finding(finding) for finding in forced)]
+    lines += [
+        _finding(finding)
+        for finding in decision.findings
+        if finding.line in {"optimizing", "calibration"} and finding.status == "pass" and finding.blocks
+    ]
+    slices = [finding for finding in decision.findings if finding.slice and finding.line == "slices"]
+    held, blind = ([f for f in slices if f.status == status] for status in ("pass", "blind"))
+    if slices:
+        unseen = f"; too few rows to see a change in {_names(blind)}" if blind else ""
+        lines.append(f"  slices: {len(held)} of {len(slices)} unharmed{unseen}")
+    lines.append(f"  checklist: {sum(item.status == 'pass' for item in decision.checklist)} of 9 lines hold")
+    lines.append(f"  rollback target: {named(decision.rollback_target)}; measured on {counted(decision.data)}")
+    return printable("\n".join(lines))
+
+
 def _names(findings: list[Finding]) -> str:
     names = list(dict.fromkeys(finding.slice or finding.metric for finding in findings))
     text = ", ".join(names[:12])

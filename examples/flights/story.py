@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import candidate
-from candidate.report.text import decision_text
+from candidate.report.text import decision_summary
 from examples.flights import data
 
 HERE = Path(__file__).parent
@@ -49,8 +49,8 @@ def timed(what: str) -> Iterator[None]:
 
 
 def tell(decision: candidate.Decision) -> None:
-    """Print a decision, indented."""
-    print("\n".join(f"   {line}" for line in decision_text(decision).splitlines()), flush=True)
+    """Print a decision in short, indented; ``candidate show`` tells all of it."""
+    print("\n".join(f"   {line}" for line in decision_summary(decision).splitlines()), flush=True)
 
 
 class Keys:
@@ -116,6 +116,9 @@ def prepare(out: Path) -> tuple[Keys, dict[str, Path], dict[str, Path]]:
 def judge(out: Path, keys: Keys, rows: dict[str, Path], bundles: dict[str, Path]) -> candidate.Registry:
     """Install a champion, then challenge it three times."""
     chapter(3, "The first champion has only the baselines to beat")
+    print(
+        "   There is nothing in production yet, and the policy says so; predicting the average is what must be beaten."
+    )
     registry = candidate.Registry.create(out / "registry", trust=keys.trust())
     first = candidate.compare(
         bundles["v1"],
@@ -133,15 +136,18 @@ def judge(out: Path, keys: Keys, rows: dict[str, Path], bundles: dict[str, Path]
     promote(registry, bundles["v1"], first, keys)
 
     chapter(4, "A challenger, measured on too few rows")
+    print("   Version 2 also knows the weather. On 25 days it looks better, but days are not independent flights.")
     few = first_rows(rows["blackbox"], out / "few.parquet", 25)
     tell(compare(out, bundles["v2"], few, "inconclusive", keys).decision)
 
     chapter(5, "The same challenger, on the whole blackbox")
+    print("   Three months decide it.")
     go = compare(out, bundles["v2"], rows["blackbox"], "go", keys)
     tell(go.decision)
     promote(registry, bundles["v2"], go, keys)
 
     chapter(6, "A third model knows more, and yet")
+    print("   Version 3 also knows how late flights have been leaving. One carrier's training data broke on the way.")
     no_go = compare(out, bundles["v3"], rows["blackbox"], "no-go", keys)
     tell(no_go.decision)
     try:
