@@ -8,7 +8,14 @@ from candidate.adapters.attest import Signer
 from candidate.documents.decision import Decision
 from candidate.documents.entry import Artifact, Entry, Move, Preflight
 from candidate.documents.results import Moved
-from candidate.errors import CandidateError, InputError, RefusedError, StaleError, UnavailableError
+from candidate.errors import (
+    CandidateError,
+    IndeterminateError,
+    InputError,
+    RefusedError,
+    StaleError,
+    UnavailableError,
+)
 from candidate.flows.registry import Action, Registry, check_builder, check_role, moment, ref_of, timestamp
 from candidate.flows.verifying import SignedDecision, check_decision, check_fresh, inspect
 from candidate.judgement.channel import (
@@ -145,6 +152,7 @@ def _already(registry: Registry, signed: SignedDecision, channel: str) -> Moved:
             where="decision",
             hint="a decision is good for one promotion: compare again",
         )
+    registry.store.settle(sequence)
     return _moved("promote", found, None, sequence, already=True)
 
 
@@ -211,6 +219,8 @@ def rollback(
         InputError: no reason, no such channel, or ``to`` fits nothing.
         UnavailableError: there is no target that can be relied on.
         RefusedError: a key without the role.
+        StaleError: somebody else was first.
+        IndeterminateError: it may or may not be written; run it again with ``to``, as the hint says.
     """
     now = moment(now)
     if not reason.strip():
@@ -225,6 +235,7 @@ def rollback(
         standing = Move(
             channel=channel, from_=None, to=before.champion, rollback=before.rollback, decision=None, preflight=()
         )
+        registry.store.settle(before.sequence)
         return _moved("rollback", standing, before.champion, before.sequence, already=True)
     skipped = []
     for target in plan_rollback(state, channel, to):
@@ -242,7 +253,11 @@ def rollback(
             preflight=(checked,),
         )
         same = f"rollback:{state.head_digest}:{target.bundle}"
-        registry.commit(_entry(registry, state, "rollback", move, reason.strip(), same, now), signer)
+        try:
+            registry.commit(_entry(registry, state, "rollback", move, reason.strip(), same, now), signer)
+        except IndeterminateError as error:  # a bare rollback again would go one further, if this one is there
+            hint = f"run it again with --to {target.bundle} and nothing happens twice"
+            raise IndeterminateError(error.message, where=error.where, hint=hint) from error
         return _moved("rollback", move, before.champion, state.head + 1, skipped=tuple(skipped))
     raise UnavailableError(
         f"no rollback target can be relied on: {'; '.join(skipped)}",

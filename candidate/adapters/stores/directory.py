@@ -7,7 +7,7 @@ needed. Nothing is ever changed in place.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -169,10 +169,11 @@ class DirectoryStore:
             with _translated(target.name):
                 _fsync_folder(target.parent)  # whoever wrote it may have died before its name was on the disk
             return digest
-        with _translated(target.name):
-            target.unlink(missing_ok=True)  # rotten: its name says what belongs there, and here it is
+        if target.exists():  # rotten: its name says what belongs there, and here it is
+            self._put(target, data, os.replace)
+            return digest
         try:
-            self._link_new(target, data)
+            self._put(target, data, os.link)
         except FileExistsError as error:  # somebody else is storing the same
             if not self._is_whole(digest):
                 raise UnavailableError("cannot be written: somebody writes other bytes", where=digest) from error
@@ -187,26 +188,30 @@ class DirectoryStore:
             return False
         return True
 
-    def _link_new(self, target: Path, data: bytes) -> None:
-        """Put bytes under a name that is free, whole or not at all.
+    def _put(self, target: Path, data: bytes, name: Callable[[Path, Path], None]) -> None:
+        """Put bytes under a name, whole or not at all.
+
+        Args:
+            target: the name.
+            data: the bytes.
+            name: how it gets them: ``os.link``, if it has to be free, or ``os.replace``.
 
         Raises:
-            FileExistsError: the name was taken meanwhile.
+            FileExistsError: the name is not free.
             UnavailableError: nothing was written.
             IndeterminateError: the name may or may not be on the disk.
         """
         temporary = target.parent / f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}"
-        linked = False
+        named = False
         try:
             _write_durably(temporary, data)
-            os.link(temporary, target)
-            linked = True
-            temporary.unlink()
+            name(temporary, target)
+            named = True
             _fsync_folder(target.parent)
-        except FileExistsError:  # only a name can exist already, so nothing was linked
+        except FileExistsError:  # only linking says so
             raise
         except OSError as error:
-            if linked:
+            if named or (name is os.link and target.exists()):  # a call may take effect and fail all the same
                 raise IndeterminateError(
                     f"written, but perhaps not to the disk: {error.strerror}",
                     where=target.name,
@@ -266,17 +271,26 @@ class DirectoryStore:
                 _fsync_file(self._entry(sequence - 1))
                 _fsync_folder(self.path / "log")
         try:
-            self._link_new(self._entry(sequence), data)
+            self._put(self._entry(sequence), data, os.link)
         except FileExistsError as error:
             if self.read_entry(sequence) == data:
-                with _translated(f"log entry {sequence}", IndeterminateError):
-                    _fsync_folder(self.path / "log")
+                self.settle(sequence)
                 return
             raise StaleError(
                 f"somebody else wrote entry {sequence} first",
                 where="log",
                 hint="look at `candidate status`, then compare again",
             ) from error
+
+    def settle(self, sequence: int) -> None:
+        """Bring an entry that is there to the disk, before somebody is told that it is.
+
+        Raises:
+            IndeterminateError: it may or may not be on the disk.
+        """
+        with _translated(f"log entry {sequence}", IndeterminateError):
+            _fsync_file(self._entry(sequence))
+            _fsync_folder(self.path / "log")
 
     def write_ref(self, channel: str, data: bytes) -> None:
         """Write the cache of a channel for other tools; nobody here reads it, and losing it changes nothing."""
