@@ -188,7 +188,7 @@ def test_a_flipped_bit_anywhere_is_refused(
     """All headers and padding, all of the index and layout, and a sample of every blob."""
     path = tmp_path / "x.candidate"
     path.write_bytes(bundle_bytes)
-    chooser = random.Random(20_261_101)  # noqa: S311 - a sample of positions, not a secret
+    chooser = random.Random(20_261_101)
     with Archive.open(path) as archive:
         blobs = [(offset, archive.sizes[digest]) for digest, offset in archive._offsets.items()]
     inside = {place for offset, size in blobs for place in range(offset, offset + size)}

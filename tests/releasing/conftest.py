@@ -193,7 +193,7 @@ def sealed(recipe: Recipe, version: str, signer: Signer) -> bytes:
 def releases(builder: Signer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Release]:
     """Small bundles of several versions and one of a version that is taken; do not write to them."""
     folder, made = tmp_path_factory.mktemp("releases"), {}
-    for key in ("1.0.0", "2.0.0", "3.0.0", "4.0.0", "twin"):
+    for key in ("1.0.0", "2.0.0", "3.0.0", "4.0.0", "5.0.0", "6.0.0", "twin"):
         version = "2.0.0" if key == "twin" else key
         recipe = tiny_recipe().copy()
         said = "another 2.0.0" if key == "twin" else ""
