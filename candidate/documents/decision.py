@@ -27,7 +27,8 @@ class Estimate(Part):
     n: int
     """Number of observations."""
     units: int | None
-    """Number of independent units (or rounds) behind the interval; null for an exact value."""
+    """Number of independent groups behind the interval: occupied buckets of units, or rounds of calls; null for an
+    exact value."""
     unit: str
     """Unit of measurement of the value."""
     method: str

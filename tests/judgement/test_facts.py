@@ -49,6 +49,15 @@ def test_every_feature_must_have_been_promised() -> None:
     assert "nobody said" in only(silent, "availability").why
 
 
+def test_rows_that_a_model_was_trained_on_prove_nothing() -> None:
+    """Comparing on the challenger's own training file is a no-go that says so."""
+    trained = judged(train_data=base().evidence.data.file)
+
+    assert trained.outcome == "no-go"
+    assert only(trained, "contamination").why == "these rows are the very file that the challenger was trained on"
+    assert [finding for finding in judged().findings if finding.rule == "contamination"] == []
+
+
 def test_long_lists_are_cut() -> None:
     """Eight names and a number."""
     assert listed([str(name) for name in range(10)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"

@@ -19,6 +19,7 @@ from candidate.errors import InputError, IntegrityError
 from candidate.judgement.gate.checklist import checklist
 from candidate.judgement.gate.facts import (
     availability_claims,
+    contamination_claims,
     packaging_claims,
     reproducibility_claims,
     rollback_claims,
@@ -39,6 +40,7 @@ __all__ = ["Arrays", "estimate_metric", "judge"]
 
 _RULES = (
     optimizing_claims,
+    contamination_claims,
     satisficing_claims,
     slice_claims,
     calibration_claims,

@@ -38,6 +38,15 @@ def availability_claims(case: Case) -> Iterator[Claim]:
         yield exact(rule, "availability", metric, "pass", why)
 
 
+def contamination_claims(case: Case) -> Iterator[Claim]:
+    """Refuse rows that one of the models was trained on; rows in another file are not told apart here."""
+    evidence = case.evidence
+    for role, facts in (("challenger", evidence.challenger), ("champion", evidence.champion)):
+        if facts is not None and facts.train_data == evidence.data.file:
+            why = f"these rows are the very file that the {role} was trained on"
+            yield exact("contamination", "optimizing", "rows", "fail", why)
+
+
 def skew_claims(case: Case) -> Iterator[Claim]:
     """Hold that the graph in the bundle predicts what the fitted pipeline predicts."""
     rule, parity = case.policy.skew.parity, case.evidence.challenger.parity
