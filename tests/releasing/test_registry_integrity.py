@@ -8,12 +8,13 @@ import pytest
 
 from candidate.adapters import attest
 from candidate.adapters.attest import Signer
+from candidate.adapters.stores import directory
 from candidate.document import canonical
 from candidate.documents.entry import Entry
 from candidate.documents.statement import DECISION_TYPE
-from candidate.errors import CandidateError, IntegrityError, RefusedError
+from candidate.errors import CandidateError, IntegrityError, RefusedError, UnavailableError
 from candidate.flows.registry import Registry, entry_statement
-from tests.releasing.conftest import Stage
+from tests.releasing.conftest import CHANNEL, Stage
 
 Make = Callable[[Path], Stage]
 LIARS = (IntegrityError, RefusedError)
@@ -218,6 +219,50 @@ def test_a_rightly_signed_entry_that_breaks_a_rule_is_refused_on_reading(two: St
     ):
         two.log[4] = attest.attest(entry_statement(changed), two.promoter).to_bytes()
         assert reading(two.registry.path) is error
+
+
+@pytest.mark.parametrize("lie", ["bundle", "index", "name", "version"])
+def test_an_entry_that_names_a_bundle_wrongly_serves_none(three: Stage, lie: str) -> None:
+    """A rightly signed entry whose digest, index, name and version are not of one bundle leads nowhere."""
+    other, entry = three.artifacts["1.0.0"], last(three)
+    said = {"name": "other"}.get(lie) or getattr(other, lie)
+    move = entry.moves[0].model_copy(update={"to": entry.moves[0].to.model_copy(update={lie: said})})
+    if lie == "bundle":  # else the log refuses a way back to itself
+        move = move.model_copy(update={"rollback": move.rollback[:1]})
+    three.log[3] = signed(entry.model_copy(update={"moves": (move,)}), three.promoter)
+    with pytest.raises(IntegrityError, match="the log names"):
+        three.registry.champion(CHANNEL)
+    assert three.back().to.version == "2.0.0", "and it does not hinder a rollback"
+
+
+def test_a_log_that_cannot_be_read_is_unavailable(two: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in an entry's place, an entry that vanishes, one that is far too large, and no log at all."""
+    folder = two.log.file(4)
+    folder.mkdir()
+    assert reading(two.registry.path) is UnavailableError
+    folder.rmdir()
+    monkeypatch.setattr(directory, "MAX_ENTRY_BYTES", 100)
+    assert reading(two.registry.path) is IntegrityError
+    monkeypatch.undo()
+    assert two.registry.store.read_entry(4) is None
+    entries = two.registry.store.entries()
+    next(entries)
+    del two.log[2]
+    with pytest.raises(IntegrityError, match="vanished"):
+        next(entries)
+    shutil.rmtree(two.log.path)
+    assert reading(two.registry.path) is UnavailableError
+
+
+def test_a_missing_blob_is_unavailable(two: Stage) -> None:
+    """Its size and its bytes are asked for in vain."""
+    store, digest = two.registry.store, two.registry.store.put_blob(b"a blob")
+    assert (store.has_blob(digest), store.blob_size(digest)) == (True, 6)
+    two.blob(digest).unlink()
+    assert not store.has_blob(digest)
+    for ask in (store.blob_size, store.read_blob):
+        with pytest.raises(UnavailableError, match="cannot be read"):
+            ask(digest)
 
 
 def test_an_unusable_trust_in_a_genesis_is_broken_not_bad_input(two: Stage) -> None:

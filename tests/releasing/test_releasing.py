@@ -5,11 +5,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ParamSpec
 
+import numpy as np
 import pytest
 
 from candidate.adapters import attest
 from candidate.adapters.attest import Signer
+from candidate.adapters.tensors import tensor_bytes
 from candidate.document import digest_of
+from candidate.documents.evidence import BundleRef
 from candidate.documents.statement import ENTRY_TYPE
 from candidate.documents.trust import Revoked, RoleKeys, TrustPolicy
 from candidate.errors import (
@@ -20,10 +23,10 @@ from candidate.errors import (
     StaleError,
     UnavailableError,
 )
-from candidate.flows.registry import Registry
+from candidate.flows.registry import Registry, check_builder
 from candidate.flows.releasing import export, promote, rollback
-from tests.bundles import decision_statement, go_decision
-from tests.releasing.conftest import CHANNEL, Stage
+from tests.bundles import decision_statement, go_decision, tiny_recipe
+from tests.releasing.conftest import CHANNEL, Release, Stage, sealed
 
 Make = Callable[[Path, TrustPolicy | None], Stage]
 P = ParamSpec("P")
@@ -206,9 +209,11 @@ def test_one_valid_role_of_two_is_enough_to_roll_back(
     """A key that is promoter now may roll back, though its time on call is over."""
     over = RoleKeys(keys=(promoter.public_pem,), valid_until="2026-10-01T00:00:00Z")
     trust = roles.model_copy(update={"roles": {**roles.roles, "oncall": over}, "distinct_roles": False})
-    stage = new_stage(tmp_path / "two", trust)
-    stage.line("1.0.0", "2.0.0")
-    assert stage.back(signer=promoter).to.version == "1.0.0"
+    for number, now in enumerate((over, RoleKeys(keys=over.keys))):
+        both = {**roles.roles, "oncall": now}
+        stage = new_stage(tmp_path / str(number), trust.model_copy(update={"roles": both}))
+        stage.line("1.0.0", "2.0.0")
+        assert stage.back(signer=promoter).to.version == "1.0.0"
 
 
 def test_a_bundle_of_an_untrusted_builder_or_a_revoked_one_is_not_promoted(
@@ -251,6 +256,32 @@ def test_a_broken_or_absent_file_is_not_promoted(stage: Stage, tmp_path: Path) -
             signer=stage.promoter,
             now=stage.now,
         )
+
+
+def test_a_bundle_that_answers_otherwise_here_is_not_promoted(
+    stage: Stage, builder: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signed go and a signed bundle, but its golden outputs are not what the graph says: nothing is logged."""
+    recipe = tiny_recipe().copy()
+    path = "golden/test_data_set_0/output_1.pb"
+    recipe.members[path] = ("golden", tensor_bytes(np.zeros((4, 2), np.float32), "probabilities"))
+    file = tmp_path / "other.candidate"
+    file.write_bytes(sealed(recipe, "1.0.0", builder))
+    ref = BundleRef(name="tiny", version="1.0.0", digest=recipe.content().digest)
+    monkeypatch.setitem(stage.releases, "lying", Release(file, ref))
+    with pytest.raises(IntegrityError, match="golden outputs differ by"):
+        stage.promote("lying", stage.go("lying", None))
+    assert stage.log.bytes() == {}
+
+
+def test_a_revoked_bundle_is_no_way_back_either(three: Stage) -> None:
+    """The builder's check refuses what is revoked, whoever attested it."""
+    bundle, _ = three.registry.champion(CHANNEL)
+    assert bundle is not None
+    revoked = Revoked(digests=(bundle.ref.digest,))
+    check_builder(bundle, three.registry.genesis.trust, three.now)
+    with pytest.raises(RefusedError, match="is revoked"):
+        check_builder(bundle, three.registry.genesis.trust.model_copy(update={"revoked": revoked}), three.now)
 
 
 # --- back --------------------------------------------------------------------------------------
