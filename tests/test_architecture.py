@@ -35,6 +35,7 @@ FLOWS = (
     "proving",
     "recording",
     "building",
+    "slicing",
     "measuring",
     "latency",
     "registry",

@@ -88,7 +88,9 @@ def batches(path: Path, columns: Sequence[str], *, rows: int = BATCH_ROWS) -> It
             hint=f"did you mean {', '.join(map(repr, near))}?" if near else f"it has: {', '.join(present)}",
         )
     try:
-        for batch in dataset.to_batches(columns=list(columns), batch_size=rows):
+        for batch in dataset.to_batches(
+            columns=list(columns), batch_size=rows, batch_readahead=2, fragment_readahead=1
+        ):
             if batch.num_rows:
                 yield batch
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
@@ -113,6 +115,23 @@ def numpy_column(batch: Any, name: str) -> NDArray[Any]:
     if pt.is_temporal(kind):
         column = column.cast(pa.string())
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=object)
+
+
+def coded_column(batch: Any, name: str) -> tuple[list[Any], NDArray[np.int64]]:
+    """Return a column's distinct values, and for each row the position of its value; a missing one is None.
+
+    Arrow does it without touching a row in Python, which is what streaming needs.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.types as pt
+
+    column = batch.column(name)
+    if pt.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pt.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    coded = column.dictionary_encode(null_encoding="encode")
+    return coded.dictionary.to_pylist(), np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def feeds(batch: Any, inputs: Sequence[Tensor], *, first_row: int = 0, where: str = "") -> dict[str, NDArray[Any]]:

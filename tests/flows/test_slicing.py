@@ -1,17 +1,17 @@
 """Slices are found in the data, named, and independent of the order of the rows."""
 
+import datetime as dt
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from candidate.documents.policy import Policy
 from candidate.documents.where import Comparison
 from candidate.errors import InputError
-from candidate.flows.measuring import _compare, _factorize, _Slicer
+from candidate.flows.slicing import Coded, Slicer, coded, compares
 
 POLICY = """
 [data]
@@ -33,18 +33,20 @@ margin = 0.01
 """
 
 
-def rows(carriers: list[Any], origins: list[Any], distances: list[float]) -> dict[str, NDArray[Any]]:
-    """Columns as the data reader gives them."""
-    return {
-        "carrier": np.array(carriers, dtype=object),
-        "origin": np.array(origins, dtype=object),
-        "distance": np.array(distances),
-    }
+def column(values: list[Any]) -> Coded:
+    """A column as the data reader gives it."""
+    distinct = list(dict.fromkeys(values))
+    return coded(distinct, np.array([distinct.index(value) for value in values], dtype=np.int64))
 
 
-def slicer() -> _Slicer:
+def rows(carriers: list[Any], origins: list[Any], distances: list[float]) -> dict[str, Coded]:
+    """Columns of flights."""
+    return {"carrier": column(carriers), "origin": column(origins), "distance": column(distances)}
+
+
+def slicer() -> Slicer:
     """A slicer of the policy above."""
-    return _Slicer(Policy.from_toml(POLICY, where="policy.toml"))
+    return Slicer(Policy.from_toml(POLICY, where="policy.toml"))
 
 
 def test_a_row_is_in_its_slice_of_every_rule() -> None:
@@ -94,16 +96,19 @@ def test_the_order_of_slices_does_not_depend_on_the_order_of_rows(order: list[in
 )
 def test_a_comparison_means_what_it_says(operator: Any, values: tuple[int, ...], holds: bool) -> None:  # noqa: FBT001 - expected
     """Each operator is Python's own."""
-    assert _compare(5, Comparison(column="x", operator=operator, values=values)) is holds
+    assert compares(5, Comparison(column="x", operator=operator, values=values)) is holds
 
 
 def test_text_is_not_compared_with_numbers() -> None:
     """A condition on the wrong type is an error, not an empty slice."""
     with pytest.raises(InputError, match="holds str"):
-        _compare("5", Comparison(column="x", operator="==", values=(5,)))
+        compares("5", Comparison(column="x", operator="==", values=(5,)))
 
 
 def test_missing_values_are_one_value() -> None:
-    """None and NaN are the same missing value, in text and in numbers."""
-    assert _factorize(np.array(["a", None, float("nan")], dtype=object))[0] == ["a", None]
-    assert _factorize(np.array([1.0, np.nan, np.nan]))[0] == [1.0, None]
+    """None and NaN are the same missing value; true and 1 stay apart; a date becomes text."""
+    found = coded([None, 1, float("nan"), True, dt.date(2013, 1, 2)], np.array([0, 2, 1, 3, 4, 2]))
+
+    assert found.values == (None, 1, True, "2013-01-02")
+    assert [type(value) for value in found.values] == [type(None), int, bool, str]
+    assert found.codes.tolist() == [0, 0, 1, 2, 3, 0]
