@@ -32,7 +32,7 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path(),
     as_json: Json = False,
 ) -> None:
-    """Write candidate.toml, policy.toml and a CI workflow to start from; nothing is overwritten."""
+    """Write candidate.toml, policy.toml, trust.toml and a CI workflow to start from; nothing is overwritten."""
     from candidate.documents.results import Written
     from candidate.flows.starting import templates
 
@@ -104,7 +104,7 @@ def trust(
     as_json: Json = False,
 ) -> None:
     """Write a trust policy: which public keys may say what."""
-    from candidate.adapters.trust import write_trust
+    from candidate.adapters.trust import read_trust, write_trust
     from candidate.flows.starting import trust_of
 
     files: dict[RoleName, list[Path]] = {
@@ -116,5 +116,7 @@ def trust(
     policy = trust_of(
         {role: [output.read_bytes(path).decode("ascii", "replace") for path in paths] for role, paths in files.items()}
     )
+    if out.is_file() and not read_trust(out).roles:  # the template that `init` wrote trusts nobody
+        out.unlink()
     output.write_new(out, write_trust(policy).encode())
     output.emit(policy, f"wrote {out}", as_json=as_json)

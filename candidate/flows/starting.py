@@ -70,6 +70,16 @@ require = [
 ]
 """
 
+TRUST = """# Whose keys may say what. Until it names keys, nobody is trusted. Make them and fill it in with:
+#   candidate key new keys/builder.pem          (and approver, promoter, oncall)
+#   candidate trust trust.toml --builder keys/builder.pub.pem --approver keys/approver.pub.pem \\
+#     --promoter keys/promoter.pub.pem --oncall keys/oncall.pub.pem
+distinct_roles = true         # a builder's key can never sign a decision
+max_decision_age_hours = 24
+
+[roles]
+"""
+
 WORKFLOW = """# Builds a bundle and compares it with the champion; a no-go or an inconclusive verdict fails the job.
 name: candidate
 on: [pull_request]
@@ -101,7 +111,12 @@ jobs:
 
 def templates() -> dict[str, str]:
     """Return the files to start from: name to text."""
-    return {"candidate.toml": SPEC, "policy.toml": POLICY, ".github/workflows/candidate.yml": WORKFLOW}
+    return {
+        "candidate.toml": SPEC,
+        "policy.toml": POLICY,
+        "trust.toml": TRUST,
+        ".github/workflows/candidate.yml": WORKFLOW,
+    }
 
 
 def trust_of(keys: Mapping[RoleName, Sequence[str]]) -> TrustPolicy:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import candidate
 from candidate.cli.app import run
 
 Answer = Callable[..., tuple[int, dict[str, Any]]]
@@ -236,8 +237,12 @@ def test_init_writes_a_start_that_parses(answer: Answer, tmp_path: Path) -> None
     Policy.from_toml((tmp_path / "new" / "policy.toml").read_text(), where="policy.toml")
 
     assert code == 0
-    assert len(found["files"]) == 3
+    assert len(found["files"]) == 4
+    assert candidate.read_trust(tmp_path / "new" / "trust.toml").roles == {}
     assert answer("init", tmp_path / "new")[0] == 2
+    roles = [word for role in ("builder", "approver", "promoter") for word in (f"--{role}", f"keys/{role}.pub.pem")]
+    assert answer("trust", tmp_path / "new" / "trust.toml", *roles)[0] == 0
+    assert answer("trust", tmp_path / "new" / "trust.toml", *roles)[0] == 2
 
 
 def test_keys_are_private_and_never_overwritten(answer: Answer, project: Any) -> None:
