@@ -104,8 +104,8 @@ def trust(
     as_json: Json = False,
 ) -> None:
     """Write a trust policy: which public keys may say what."""
-    from candidate.adapters.trust import read_trust, write_trust
-    from candidate.flows.starting import trust_of
+    from candidate.adapters.trust import write_trust
+    from candidate.flows.starting import TRUST_FILE, templates, trust_of
 
     files: dict[RoleName, list[Path]] = {
         "builder": builder,
@@ -116,7 +116,7 @@ def trust(
     policy = trust_of(
         {role: [output.read_bytes(path).decode("ascii", "replace") for path in paths] for role, paths in files.items()}
     )
-    if out.is_file() and not read_trust(out).roles:  # the template that `init` wrote trusts nobody
-        out.unlink()
+    if out.is_file() and output.read_bytes(out) == templates()[TRUST_FILE].encode():
+        out.unlink()  # what `init` wrote, which trusts nobody yet
     output.write_new(out, write_trust(policy).encode())
     output.emit(policy, f"wrote {out}", as_json=as_json)

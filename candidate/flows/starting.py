@@ -7,6 +7,8 @@ from candidate.documents.trust import RoleKeys, RoleName, TrustPolicy
 
 ROLES: tuple[RoleName, ...] = ("builder", "approver", "promoter", "oncall")
 
+TRUST_FILE = "trust.toml"
+
 SPEC = """# What to build. Every key is described in docs/formats.md; unknown keys are refused.
 [bundle]
 name = "my-model"
@@ -114,7 +116,7 @@ def templates() -> dict[str, str]:
     return {
         "candidate.toml": SPEC,
         "policy.toml": POLICY,
-        "trust.toml": TRUST,
+        TRUST_FILE: TRUST,
         ".github/workflows/candidate.yml": WORKFLOW,
     }
 
