@@ -144,6 +144,31 @@ def test_a_rotten_blob_that_cannot_be_mended_is_said(three: Stage, monkeypatch: 
     assert three.registry.store.read_blob(digest) == b"a blob"
 
 
+def test_an_entry_is_on_the_disk_before_its_name_and_its_name_before_the_answer(
+    three: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order that survives a loss of power: all before it, its bytes, its name, the folder with the name."""
+    steps: list[tuple[str, str]] = []
+    fsync, link = os.fsync, os.link
+
+    def synced(descriptor: int) -> None:
+        steps.append(("fsync", Path(f"/proc/self/fd/{descriptor}").readlink().name.split(".")[-3:][0]))
+        fsync(descriptor)
+
+    def linked(source: Path, target: Path) -> None:
+        steps.append(("link", target.name))
+        link(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", linked)
+    three.registry.store.put_entry(4, b"an entry")
+    before, here = "0000000000000003", "0000000000000004"
+    assert steps == [("fsync", before), ("fsync", "log"), ("fsync", here), ("link", here), ("fsync", "log")]
+    steps.clear()
+    digest = three.registry.store.put_blob(b"a blob").removeprefix("sha256:")
+    assert steps == [("fsync", digest), ("link", digest), ("fsync", digest[:2])]
+
+
 def test_an_answer_of_already_is_on_the_disk(three: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is told that it was done can rely on it: the entry is made durable before it is said."""
     go = three.go("4.0.0", "3.0.0")
