@@ -7,8 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from candidate.adapters import dataset, oci, provenance
-from candidate.adapters.archive import write_archive
+from candidate.adapters.archive import archive_chunks, write_archive
 from candidate.adapters.attest import Signer, attest
 from candidate.adapters.convert import Column
 from candidate.adapters.oci import Member
@@ -34,11 +36,13 @@ from candidate.documents.manifest import (
     ExperimentRecord,
     Tolerance,
 )
+from candidate.documents.oci import OciLayout
 from candidate.documents.results import Built
-from candidate.documents.spec import BuildSpec
+from candidate.documents.spec import BuildSpec, MemberRole
 from candidate.documents.statement import RELEASE_TYPE
-from candidate.errors import InputError
+from candidate.errors import InputError, IntegrityError
 from candidate.flows import recording
+from candidate.flows.inspecting import inspect
 from candidate.flows.progress import Progress, silent
 from candidate.flows.proving import Proven, columns_of, given_graph, golden_rows, prove
 from candidate.flows.sourcing import Source, find_source
@@ -52,6 +56,29 @@ LADDER: dict[object, tuple[Literal[32, 64], ...]] = {
 }
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 SECRETS = (b"PRIVATE KEY-----", b"AWS_SECRET_ACCESS_KEY", b"aws_secret_access_key")
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """A bundle that is not written yet; it reads like the file that it will be."""
+
+    index: bytes
+    blobs: Mapping[str, bytes]
+
+    @property
+    def layout(self) -> bytes:
+        return OciLayout().to_bytes()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {digest: len(data) for digest, data in self.blobs.items()}
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(chunk) for chunk in archive_chunks(self.index, self.blobs))
+
+    def read(self, digest: str) -> bytes:
+        return self.blobs[digest]
 
 
 @dataclass(frozen=True)
@@ -159,7 +186,10 @@ def _features_of(source: Source, known: Mapping[str, str], spec: BuildSpec) -> t
     if source.onnx is not None:
         from candidate.adapters.graph import input_names
 
-        return input_names(source.onnx)
+        try:
+            return input_names(source.onnx)
+        except IntegrityError as error:
+            raise InputError(error.message, where="[model] source") from error
     names = getattr(source.estimator, "feature_names_in_", None)
     if names is None:
         raise InputError(
@@ -235,8 +265,22 @@ def _extra(spec: BuildSpec, root: Path) -> list[Member]:
                 )
             if any(secret in data for secret in SECRETS) or Path(name).name.startswith(".env"):
                 raise InputError("looks like a secret", where=where, hint="a bundle is published: take it out")
-            members.append(Member(f"{role}/{Path(name).name}", role, data))
+            members.append(_member(f"{role}/{Path(name).name}", role, data, where))
+            if len({member.path.casefold() for member in members}) != len(members):
+                raise InputError("two members of the same name", where=where, hint="rename one of the files")
     return members
+
+
+def _member(path: str, role: MemberRole, data: bytes, where: str) -> Member:
+    """Return a member whose path can be one."""
+    member = Member(path, role, data)
+    try:
+        member.file  # noqa: B018 - it is checked when it is made
+    except ValidationError as error:
+        raise InputError(
+            "the name cannot be a member's", where=where, hint="use letters, digits, dots, dashes and underscores"
+        ) from error
+    return member
 
 
 def _members(inputs: _Inputs, proven: Proven, record: ExperimentRecord) -> list[Member]:
@@ -309,7 +353,9 @@ def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signer: Signer | None, 
     except OSError as error:
         raise InputError(f"cannot be made: {error.strerror}", where=str(out)) from error
     path = out / f"{spec.bundle.name}-{spec.bundle.version}.candidate"
-    digest = write_archive(path, index=oci.index_of(content, spec.bundle.version, referrers), blobs=blobs)
+    index = oci.index_of(content, spec.bundle.version, referrers)
+    _check_packed(_Packed(index, blobs))
+    digest = write_archive(path, index=index, blobs=blobs)
     return Built(
         bundle=BundleRef(name=spec.bundle.name, version=spec.bundle.version, digest=content.digest),
         path=str(path),
@@ -318,3 +364,15 @@ def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signer: Signer | None, 
         parity=proven.parity,
         attested=signer is not None,
     )
+
+
+def _check_packed(packed: _Packed) -> None:
+    """Refuse to write what nobody could verify: the reader's checks run over the bytes before they are a file."""
+    try:
+        inspect(packed)
+    except IntegrityError as error:
+        raise InputError(
+            f"the bundle would be refused: {error.message}",
+            where=error.where,
+            hint="take that member out of the bundle",
+        ) from error

@@ -120,7 +120,10 @@ def given_graph(data: bytes, *, label: str, labels: Sequence[Any]) -> Proven:
     except DecodeError as error:
         raise InputError("not an ONNX graph", where="[model] source") from error
     model = canonical_graph(proto)
-    graph = inspect_graph(model)
+    try:
+        graph = inspect_graph(model)
+    except IntegrityError as error:
+        raise InputError(error.message, where="[model] source") from error
     odd = [tensor.name for tensor in graph.inputs if not _is_batch(tensor)]
     if odd:
         raise InputError(

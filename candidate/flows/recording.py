@@ -168,6 +168,12 @@ def serving_features(spec: BuildSpec, root: Path) -> tuple[ServingFeature, ...] 
     return FeatureLock.from_toml(text, where=spec.serving.features).features
 
 
+def _license(identifier: str) -> dict[str, dict[str, str]]:
+    """Return a licence as CycloneDX has it: one of SPDX's own by id, any other by name."""
+    own = identifier.startswith("LicenseRef-") or " " in identifier
+    return {"license": {"name" if own else "id": identifier}}
+
+
 def bill_of_materials(spec: BuildSpec, record: ExperimentRecord, model_digest: str) -> bytes:
     """Return a CycloneDX 1.6 document: the model, its training data and its libraries. No random serial."""
     name, version = spec.bundle.name, spec.bundle.version
@@ -193,7 +199,7 @@ def bill_of_materials(spec: BuildSpec, record: ExperimentRecord, model_digest: s
                     "name": name,
                     "version": version,
                     "description": spec.bundle.description,
-                    "licenses": [{"license": {"id": identifier}} for identifier in spec.bundle.licenses],
+                    "licenses": [_license(identifier) for identifier in spec.bundle.licenses],
                     "hashes": [{"alg": "SHA-256", "content": model_digest.removeprefix("sha256:")}],
                     "modelCard": {
                         "modelParameters": {
