@@ -115,6 +115,22 @@ def allows(patterns: Iterable[str], channel: str) -> bool:
     )
 
 
+def standing_keys(trust: TrustPolicy, role: RoleName) -> tuple[str, ...]:
+    """Return a role's public keys (PEM) that are not revoked, whatever its dates say.
+
+    What was accepted while the role was valid stays accepted: a role that has run out must not
+    take the way back from the person on call.
+
+    Raises:
+        RefusedError: the policy gives the role to nobody, or all its keys are revoked.
+    """
+    keys = trust.roles[role].keys if role in trust.roles else ()
+    standing = tuple(pem for pem in map(public_key_pem, keys) if key_id_of(pem) not in trust.revoked.keys)
+    if not standing:
+        raise RefusedError("no standing key", where=f"role {role}", hint="give the role a key that is not revoked")
+    return standing
+
+
 def keys_for(
     trust: TrustPolicy, role: RoleName, *, now: datetime, channel: str | None, signatures: int = 1
 ) -> tuple[str, ...]:

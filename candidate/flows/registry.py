@@ -192,14 +192,14 @@ class Registry:
             )
         return bundle
 
-    def preflight(self, artifact: Artifact, now: datetime) -> Preflight:
-        """Verify, load and replay a stored bundle now: a way back that was not walked is none.
+    def preflight(self, artifact: Artifact) -> Preflight:
+        """Verify, load and replay a stored bundle: a way back that was not walked is none.
 
         Raises:
             CandidateError: it cannot be relied on.
         """
         bundle = self._opened(artifact)
-        check_builder(bundle, self.genesis.trust, now)
+        check_builder(bundle, self.genesis.trust, now=None)
         played = replay(bundle)
         if not played.passed:
             raise IntegrityError(
@@ -265,15 +265,23 @@ def _check_trust(policy: TrustPolicy) -> None:
         )
 
 
-def check_builder(bundle: Bundle, policy: TrustPolicy, now: datetime) -> None:
+def check_builder(bundle: Bundle, policy: TrustPolicy, *, now: datetime | None) -> None:
     """Refuse a bundle that no trusted builder attested, or that is revoked.
+
+    Args:
+        bundle: as it was inspected.
+        policy: whose word counts.
+        now: judge the builder's validity at this time; null for a bundle that was accepted when it was promoted.
 
     Raises:
         RefusedError: it is one.
     """
     if bundle.ref.digest in policy.revoked.digests:
         raise RefusedError(f"bundle {bundle.ref.digest} is revoked", where=f"{bundle.ref.name} {bundle.ref.version}")
-    check_release(bundle, trust.keys_for(policy, "builder", now=now, channel=None))
+    if now is None:
+        check_release(bundle, trust.standing_keys(policy, "builder"))
+    else:
+        check_release(bundle, trust.keys_for(policy, "builder", now=now, channel=None))
 
 
 def check_role(

@@ -89,11 +89,11 @@ def promote(
                 f"the go is for {signed.decision.challenger.digest}, the bundle is {opened.ref.digest}",
                 where="decision",
             )
-        check_builder(opened, policy, now)
+        check_builder(opened, policy, now=now)
         artifact = Artifact(
             bundle=opened.ref.digest, index=opened.index_digest, name=opened.ref.name, version=opened.ref.version
         )
-        way_back = [] if before.champion is None else [_preflighted(registry, before.champion, now)]
+        way_back = [] if before.champion is None else [_preflighted(registry, before.champion)]
         for digest in archive.sizes:
             registry.store.put_blob(archive.read(digest))
         registry.store.put_blob(archive.index)
@@ -104,7 +104,7 @@ def promote(
         to=artifact,
         rollback=chain_after_promotion(before, artifact),
         decision=signed.digest,
-        preflight=(*way_back, registry.preflight(artifact, now)),
+        preflight=(*way_back, registry.preflight(artifact)),
     )
     reason = f"{signed.decision.outcome} by {signed.key_id[:12]}"
     registry.commit(_entry(registry, state, "promote", move, reason, signed.digest, now), signer)
@@ -126,9 +126,9 @@ def _said(artifact: Artifact | None) -> str:
     return "none" if artifact is None else f"{artifact.name} {artifact.version}"
 
 
-def _preflighted(registry: Registry, artifact: Artifact, now: datetime) -> Preflight:
+def _preflighted(registry: Registry, artifact: Artifact) -> Preflight:
     try:
-        return registry.preflight(artifact, now)
+        return registry.preflight(artifact)
     except CandidateError as error:
         raise UnavailableError(
             f"the champion could not be returned to: {error.message}",
@@ -240,7 +240,7 @@ def rollback(
     skipped = []
     for target in plan_rollback(state, channel, to):
         try:
-            checked = registry.preflight(target, now)
+            checked = registry.preflight(target)
         except CandidateError as error:
             skipped.append(f"{_said(target)}: {error.message}")
             continue

@@ -32,7 +32,7 @@ def race(start: Start) -> str:
     registry, signer = Registry.open(start.registry), load_signer(start.key, None)
     champion = registry.state().channel(start.channel).champion
     if champion is not None:
-        registry.preflight(champion, start.now)  # every library is loaded before the start
+        registry.preflight(champion)  # every library is loaded before the start
     (start.gate / str(start.number)).touch()
     end = time.monotonic() + 30
     while len(list(start.gate.iterdir())) < start.many:

@@ -1,6 +1,7 @@
 """Promote and roll back: what moves, what does not, and what every refusal leaves untouched."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import ParamSpec
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from candidate.adapters import attest
-from candidate.adapters.attest import Signer
+from candidate.adapters.attest import Signer, public_key_id
 from candidate.adapters.tensors import tensor_bytes
 from candidate.document import digest_of
 from candidate.documents.evidence import BundleRef
@@ -216,6 +217,29 @@ def test_one_valid_role_of_two_is_enough_to_roll_back(
         assert stage.back(signer=promoter).to.version == "1.0.0"
 
 
+def test_a_role_that_ran_out_does_not_take_the_way_back(new_stage: Make, roles: TrustPolicy, tmp_path: Path) -> None:
+    """The builder's time ends after two promotions: nothing new is promoted, and rolling back still works."""
+    ends = RoleKeys(keys=roles.roles["builder"].keys, valid_until="2026-11-01T13:00:00Z")
+    stage = new_stage(tmp_path / "ends", roles.model_copy(update={"roles": {**roles.roles, "builder": ends}}))
+    stage.line("1.0.0", "2.0.0")
+    later = replace(stage, now=stage.now + timedelta(hours=2))
+    refused(later, RefusedError, "was valid until", later.promote, "3.0.0", later.go("3.0.0", "2.0.0"))
+
+    assert later.back().to.version == "1.0.0"
+
+
+def test_a_revoked_builder_is_no_way_back(new_stage: Make, roles: TrustPolicy, tmp_path: Path) -> None:
+    """A key that is revoked vouches for nothing, not even for what it vouched for before."""
+    stage = new_stage(tmp_path / "r", roles)
+    stage.line("1.0.0", "2.0.0")
+    ids = tuple(public_key_id(pem) for pem in roles.roles["builder"].keys)
+    barred = roles.model_copy(update={"revoked": Revoked(keys=ids)})
+    registry = replace(stage.registry, genesis=stage.registry.genesis.model_copy(update={"trust": barred}))
+
+    with pytest.raises(RefusedError, match="no standing key"):
+        registry.preflight(stage.artifacts["1.0.0"])
+
+
 def test_a_bundle_of_an_untrusted_builder_or_a_revoked_one_is_not_promoted(
     new_stage: Make, roles: TrustPolicy, tmp_path: Path, stranger: Signer, stage: Stage
 ) -> None:
@@ -279,9 +303,9 @@ def test_a_revoked_bundle_is_no_way_back_either(three: Stage) -> None:
     bundle, _ = three.registry.champion(CHANNEL)
     assert bundle is not None
     revoked = Revoked(digests=(bundle.ref.digest,))
-    check_builder(bundle, three.registry.genesis.trust, three.now)
+    check_builder(bundle, three.registry.genesis.trust, now=three.now)
     with pytest.raises(RefusedError, match="is revoked"):
-        check_builder(bundle, three.registry.genesis.trust.model_copy(update={"revoked": revoked}), three.now)
+        check_builder(bundle, three.registry.genesis.trust.model_copy(update={"revoked": revoked}), now=three.now)
 
 
 # --- back --------------------------------------------------------------------------------------
