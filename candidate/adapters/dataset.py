@@ -97,26 +97,6 @@ def batches(path: Path, columns: Sequence[str], *, rows: int = BATCH_ROWS) -> It
         raise InputError(f"cannot be read to its end: {_first_line(error)}", where=path.name) from error
 
 
-def numpy_column(batch: Any, name: str) -> NDArray[Any]:
-    """Return a column: text as objects (missing: None), numbers as float64 (missing: NaN) or int64, truth as bool."""
-    import pyarrow as pa
-    import pyarrow.types as pt
-
-    column = batch.column(name)
-    if pt.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    kind = column.type
-    if pt.is_boolean(kind) and column.null_count == 0:
-        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=bool)
-    if pt.is_integer(kind) and column.null_count == 0:
-        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
-    if pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind):
-        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
-    if pt.is_temporal(kind):
-        column = column.cast(pa.string())
-    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=object)
-
-
 def coded_column(batch: Any, name: str) -> tuple[list[Any], NDArray[np.int64]]:
     """Return a column's distinct values, and for each row the position of its value; a missing one is None.
 
