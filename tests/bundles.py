@@ -17,6 +17,7 @@ from candidate.adapters.attest import Signer, attest
 from candidate.adapters.graph import canonical_graph, inspect_graph
 from candidate.adapters.oci import Content, Member, attestation_blobs, content_of, index_of, release_statement
 from candidate.adapters.runtime import Session
+from candidate.adapters.statements import integrity_statement
 from candidate.adapters.tensors import tensor_bytes
 from candidate.document import canonical
 from candidate.documents.decision import ChecklistItem, Decision, Finding, Outcome, Risks
@@ -238,10 +239,18 @@ def predicate_type(attestation: bytes) -> str:
     return str(json.loads(base64.b64decode(payload))["predicateType"])
 
 
-def sealed(recipe: Recipe, signer: Signer) -> bytes:
-    """A bundle file that a builder signed, whatever is in it."""
+def _integrity(recipe: Recipe) -> Statement:
+    """The model signature that a builder makes of these members."""
+    data = recipe.manifest().to_bytes() if recipe.manifest_bytes is None else recipe.manifest_bytes
+    own = Member(MANIFEST_PATH, "manifest", data).file
+    return integrity_statement(recipe.descriptor.name, recipe.descriptor.version, [*recipe.files(), own])
+
+
+def sealed(recipe: Recipe, signer: Signer, *, integrity: bool = False) -> bytes:
+    """A bundle file that a builder signed, whatever is in it; for other people's tools too if asked."""
     content = recipe.content()
-    return pack(content, (attest(release(content), signer).to_bytes(),))
+    statements = [release(content), *([_integrity(recipe)] if integrity else [])]
+    return pack(content, tuple(attest(statement, signer).to_bytes() for statement in statements))
 
 
 def tar_of(members: list[tuple[tarfile.TarInfo, bytes]], form: int = tarfile.USTAR_FORMAT) -> bytes:

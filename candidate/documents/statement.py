@@ -17,6 +17,13 @@ PROVENANCE_TYPE = "https://slsa.dev/provenance/v1"
 DECISION_TYPE = OUR_PREDICATES + "decision/v1"
 ENTRY_TYPE = OUR_PREDICATES + "entry/v1"
 
+INTEGRITY_TYPE = "https://model_signing/signature/v1.0"
+
+CLAIMS_FILE = "claims.jsonl"
+INTEGRITY_FILE = "model.sig"
+IGNORED_FILES = (CLAIMS_FILE, INTEGRITY_FILE)
+"""What `candidate unpack` lays beside the members, and no integrity statement can list."""
+
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]

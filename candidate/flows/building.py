@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from candidate.adapters import dataset, oci, provenance
 from candidate.adapters.archive import archive_chunks, write_archive
@@ -15,6 +15,7 @@ from candidate.adapters.attest import Signer, attest
 from candidate.adapters.convert import Column
 from candidate.adapters.oci import Member
 from candidate.adapters.runtime import Session
+from candidate.adapters.statements import integrity_statement, provenance_statement
 from candidate.adapters.tensors import tensor_bytes
 from candidate.document import digest_of
 from candidate.documents.evidence import BundleRef
@@ -39,7 +40,7 @@ from candidate.documents.manifest import (
 from candidate.documents.oci import OciLayout
 from candidate.documents.results import Built
 from candidate.documents.spec import BuildSpec, MemberRole
-from candidate.documents.statement import RELEASE_TYPE
+from candidate.documents.statement import Statement
 from candidate.errors import InputError, IntegrityError
 from candidate.flows import recording
 from candidate.flows.inspecting import inspect
@@ -324,6 +325,19 @@ def _manifest(
     )
 
 
+def _statements(spec: BuildSpec, manifest: BundleManifest, content: oci.Content) -> list[Statement]:
+    """Return what the builder attests: the release itself, its files for other tools, and its provenance."""
+    name, version = spec.bundle.name, spec.bundle.version
+    data = manifest.to_bytes()
+    own = Member(MANIFEST_PATH, "manifest", data).file
+    parameters: dict[str, JsonValue] = {"source": spec.model.source, "float": spec.model.float}
+    return [
+        oci.release_statement(name, version, content.digest),
+        integrity_statement(name, version, [*manifest.files, own]),
+        provenance_statement(name, version, content.digest, parameters=parameters, dependencies=manifest.dependencies),
+    ]
+
+
 def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signer: Signer | None, created: str) -> Built:
     spec = inputs.spec
     record = recording.experiment(
@@ -343,9 +357,10 @@ def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signer: Signer | None, 
         precision="float64" if any(t.dtype == "float64" for t in proven.signature.inputs) else "float32",
     )
     blobs, referrers = dict(content.blobs), []
-    if signer is not None:
-        statement = oci.release_statement(spec.bundle.name, spec.bundle.version, content.digest)
-        referrer, more = oci.attestation_blobs(content.descriptor, attest(statement, signer).to_bytes(), RELEASE_TYPE)
+    signed = [] if signer is None else [(each, attest(each, signer)) for each in _statements(spec, manifest, content)]
+    for statement, attestation in signed:
+        data = attestation.to_bytes()
+        referrer, more = oci.attestation_blobs(content.descriptor, data, statement.predicate_type)
         referrers.append(referrer)
         blobs |= more
     try:

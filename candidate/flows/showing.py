@@ -12,7 +12,7 @@ from candidate.documents.decision import Decision
 from candidate.documents.evidence import EVIDENCE_FILE, Evidence
 from candidate.documents.manifest import MANIFEST_PATH
 from candidate.documents.results import BundleView, Unpacked
-from candidate.documents.statement import DECISION_TYPE
+from candidate.documents.statement import CLAIMS_FILE, DECISION_TYPE, INTEGRITY_FILE, INTEGRITY_TYPE
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.releasing import Registry
 from candidate.flows.verifying import inspect
@@ -104,6 +104,7 @@ def unpack(bundle: Path | str, folder: Path | str) -> Unpacked:
                 descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(opened.read(name))
+            _write_attestations(staging, opened.attestations)
             staging.chmod(0o755)
             staging.rename(folder)
         except OSError as error:
@@ -111,3 +112,12 @@ def unpack(bundle: Path | str, folder: Path | str) -> Unpacked:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return Unpacked(bundle=opened.ref, folder=str(folder), files=opened.manifest.files)
+
+
+def _write_attestations(folder: Path, attestations: tuple[bytes, ...]) -> None:
+    """Lay a bundle's attestations beside its files, where other people's verifiers look for them."""
+    if attestations:
+        (folder / CLAIMS_FILE).write_bytes(b"".join(data + b"\n" for data in attestations))
+    for data in attestations:
+        if unverified_statement(data).predicate_type == INTEGRITY_TYPE:
+            (folder / INTEGRITY_FILE).write_bytes(data)

@@ -11,14 +11,16 @@ from pathlib import Path
 
 from candidate.adapters.archive import Archive
 from candidate.adapters.attest import Attested, check
-from candidate.adapters.oci import release_statement
+from candidate.adapters.oci import Member, release_statement
+from candidate.adapters.statements import integrity_statement
 from candidate.adapters.trust import keys_for
 from candidate.document import canonical, digest_of
 from candidate.documents.decision import Decision
 from candidate.documents.evidence import Replay
+from candidate.documents.manifest import MANIFEST_PATH
 from candidate.documents.publickey import public_key_pem
 from candidate.documents.results import Check, Verification
-from candidate.documents.statement import DECISION_TYPE, RELEASE_TYPE
+from candidate.documents.statement import DECISION_TYPE, INTEGRITY_TYPE, RELEASE_TYPE
 from candidate.documents.trust import RoleName, TrustPolicy
 from candidate.errors import InputError, IntegrityError, RefusedError
 from candidate.flows.inspecting import (
@@ -109,6 +111,24 @@ def _check_predicate(bundle: Bundle, attested: Attested) -> None:
         )
 
 
+def _check_integrity(bundle: Bundle, pems: Iterable[str]) -> None:
+    """A model signature by a trusted builder must list exactly this bundle's files; one by others says nothing."""
+    own = Member(MANIFEST_PATH, "manifest", bundle.manifest.to_bytes()).file
+    expected = integrity_statement(bundle.ref.name, bundle.ref.version, [*bundle.manifest.files, own])
+    keys = tuple(pems)
+    for number, data in enumerate(bundle.attestations):
+        try:
+            statement = check(data, keys, where=f"attestation {number}").statement
+        except RefusedError:
+            continue
+        if statement.predicate_type == INTEGRITY_TYPE and statement.to_bytes() != expected.to_bytes():
+            raise RefusedError(
+                "the model signature lists other files than the bundle holds",
+                where=f"attestation {number}",
+                hint="build the bundle again",
+            )
+
+
 def check_release(bundle: Bundle, pems: Iterable[str]) -> str:
     """Return the id of the trusted key that attested this bundle's name, version and digest.
 
@@ -120,9 +140,11 @@ def check_release(bundle: Bundle, pems: Iterable[str]) -> str:
         IntegrityError: an attestation is malformed.
         RefusedError: no release attestation about this bundle holds under one of the keys.
     """
-    held = _releases(bundle.attestations, bundle.ref.digest, pems)
+    keys = tuple(pems)
+    held = _releases(bundle.attestations, bundle.ref.digest, keys)
     for attested in held.values():
         _check_predicate(bundle, attested)
+    _check_integrity(bundle, keys)
     return min(held)
 
 
@@ -210,6 +232,7 @@ class _Verifier:
             raise InputError(f"{what} was given", where="verify", hint="name the keys you trust: one of the two")
         self.trust, self.now, self.channel = trust, now, channel
         self.pinned = None if public_key is None else public_key_pem(public_key, where="public key")
+        self.keys: tuple[str, ...] = ()
         self.checks: list[Check] = []
         self.key_id = ""
         self.replay: Replay | None = None
@@ -222,13 +245,14 @@ class _Verifier:
     def _release(self, shell: Outline) -> dict[str, Attested]:
         """Check the release attestations against keys, role, validity, channel and threshold."""
         if self.pinned is not None:
-            return _releases(shell.attestations, shell.digest, (self.pinned,))
+            self.keys = (self.pinned,)
+            return _releases(shell.attestations, shell.digest, self.keys)
         trust = self.trust
         if trust is None:  # pragma: no cover - one of the two was given
             raise InputError("no trust policy", where="verify")
         many = max(1, len(shell.attestations))
-        keys = keys_for(trust, BUILDER, now=self.now, channel=self.channel, signatures=many)
-        held, needed = _releases(shell.attestations, shell.digest, keys), trust.roles[BUILDER].threshold
+        self.keys = keys_for(trust, BUILDER, now=self.now, channel=self.channel, signatures=many)
+        held, needed = _releases(shell.attestations, shell.digest, self.keys), trust.roles[BUILDER].threshold
         if len(held) < needed:
             raise RefusedError(
                 f"{len(held)} trusted keys signed, the role needs {needed}",
@@ -249,6 +273,7 @@ class _Verifier:
         bundle = inspect(blobs, outline=shell)
         for attested in held.values():
             _check_predicate(bundle, attested)
+        _check_integrity(bundle, self.keys)
         members = len(bundle.manifest.files) + 1
         self.passed("closure", f"{members} members, every byte hashed, none missing and none extra")
         ops = len(bundle.manifest.onnx.ops)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Other people's tools read what we write. Installs them from Debian and npm, then runs tests/peers.
+# Other people's tools read what we write. Installs them (Debian, npm, and PyPI into an environment of
+# their own), then runs tests/peers.
 set -eu
 cd "$(dirname "$0")/../.."
 work=tests/peers/.work
@@ -15,5 +16,12 @@ if ! command -v npm >/dev/null 2>&1; then
 fi
 cp tests/peers/package.json "$work/"
 npm install --prefix "$work" --no-audit --no-fund --silent
+
+if ! test -f "$work/venv/.installed"; then
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+        --requirement tests/peers/requirements.txt
+    touch "$work/venv/.installed"
+fi
 
 exec .venv/bin/python -m pytest tests/peers -p no:randomly

@@ -10,6 +10,7 @@ import pytest
 from candidate.adapters.attest import Signer, attest, load_signer, new_key
 from candidate.adapters.oci import release_statement
 from candidate.documents.evidence import BundleRef
+from candidate.flows.showing import unpack
 from tests.bundles import decision_statement, go_decision, sealed, tiny_recipe
 
 HERE = Path(__file__).parent
@@ -79,3 +80,66 @@ def test_skopeo_copies_a_bundle_without_changing_its_identity(tmp_path: Path, bu
 
     assert "sha256:" + hashlib.sha256(shown.stdout).hexdigest() == recipe.content().digest
     assert index["manifests"][0]["digest"] == recipe.content().digest
+
+
+THEIRS = HERE / ".work" / "venv" / "bin"
+
+
+def model_signing(tree: Path, key: Path) -> subprocess.CompletedProcess[str]:
+    """Run OpenSSF's model_signing over an unpacked bundle."""
+    command = [str(THEIRS / "model_signing"), "verify", "key", str(tree)]
+    command += ["--signature", str(tree / "model.sig"), "--public_key", str(key)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_model_signing_accepts_an_unpacked_bundle(tmp_path: Path, builder: Signer) -> None:
+    """OpenSSF's verifier takes the tree under the builder's key; not with a changed byte, one file more, or another key."""
+    recipe = tiny_recipe()
+    bundle = tmp_path / "tiny.candidate"
+    bundle.write_bytes(sealed(recipe, builder, integrity=True))
+    unpack(bundle, tmp_path / "tree")
+    (tmp_path / "key.pem").write_text(builder.public_pem)
+    (tmp_path / "other.pem").write_text(load_signer(new_key(None), None).public_pem)
+    accepted = model_signing(tmp_path / "tree", tmp_path / "key.pem")
+    strange = model_signing(tmp_path / "tree", tmp_path / "other.pem")
+    (tmp_path / "tree" / "extra.txt").write_text("x")
+    more = model_signing(tmp_path / "tree", tmp_path / "key.pem")
+    (tmp_path / "tree" / "extra.txt").unlink()
+    card = tmp_path / "tree" / "README.md"
+    card.write_bytes(card.read_bytes()[:-1] + b"?")
+    changed = model_signing(tmp_path / "tree", tmp_path / "key.pem")
+
+    assert accepted.returncode == 0, accepted.stderr
+    assert "Verification succeeded" in accepted.stdout
+    assert [strange.returncode, more.returncode, changed.returncode] == [1, 1, 1]
+
+
+def test_securesystemslib_verifies_our_envelope(tmp_path: Path, builder: Signer) -> None:
+    """The in-toto project's library verifies the DSSE envelope of a decision under the same key, and no other."""
+    digest = "sha256:" + "a" * 64
+    decision = go_decision(BundleRef(name="late-flights", version="1.0.0", digest=digest))
+    envelope = json.loads(attest(decision_statement(decision), builder).to_bytes())["dsseEnvelope"]
+    program = """
+import json, sys
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import SSlibKey
+envelope = Envelope.from_dict(json.load(open(sys.argv[1])))
+for name in sys.argv[2:]:
+    pem = open(name).read()
+    key = SSlibKey(list(envelope.signatures)[0], "ecdsa", "ecdsa-sha2-nistp256", {"public": pem})
+    try:
+        envelope.verify([key], 1)
+        print("verified")
+    except VerificationError:
+        print("refused")
+"""
+    (tmp_path / "envelope.json").write_text(json.dumps(envelope))
+    (tmp_path / "right.pem").write_text(builder.public_pem)
+    (tmp_path / "wrong.pem").write_text(load_signer(new_key(None), None).public_pem)
+    files = [str(tmp_path / name) for name in ("envelope.json", "right.pem", "wrong.pem")]
+    done = subprocess.run(
+        [str(THEIRS / "python"), "-c", program, *files], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.stdout.split() == ["verified", "refused"], done.stderr
