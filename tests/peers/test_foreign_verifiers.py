@@ -93,7 +93,7 @@ def model_signing(tree: Path, key: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_model_signing_accepts_an_unpacked_bundle(tmp_path: Path, builder: Signer) -> None:
-    """OpenSSF's verifier takes the tree under the builder's key; not with a changed byte, one file more, or another key."""
+    """OpenSSF's verifier takes the tree under the builder's key; not a changed byte, a file more, another key."""
     recipe = tiny_recipe()
     bundle = tmp_path / "tiny.candidate"
     bundle.write_bytes(sealed(recipe, builder, integrity=True))
