@@ -1,5 +1,6 @@
 """Commands about one bundle: build, show, verify, unpack, predict, evaluate, bench."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +34,7 @@ def build(
     from candidate.report.text import built_text
 
     with output.progress(quiet=quiet) as progress:
-        result = flow(spec, root=root, out=out, signer=output.signer(key), progress=progress)
+        result = flow(spec, root=root, out=out, signer=output.signer(key), environ=os.environ, progress=progress)
     output.emit(result, built_text(result), as_json=as_json)
 
 

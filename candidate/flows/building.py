@@ -1,6 +1,5 @@
 """Build a bundle: convert, prove, describe, pack, attest. The same inputs give the same bytes."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -131,7 +130,7 @@ def build(
         root: folder that the specification's paths are relative to; by default its own.
         out: folder of the bundle.
         signer: builder's key; without it nobody will trust the bundle.
-        environ: where SOURCE_DATE_EPOCH is looked up; by default the process's environment.
+        environ: where SOURCE_DATE_EPOCH is looked up; by default nowhere, and the commit's time is taken.
         progress: told what is being done.
 
     Raises:
@@ -149,8 +148,8 @@ def build(
     proven = _proven(inputs)
     _check_promised(read, proven)
     progress("packing", None)
-    environ = os.environ if environ is None else environ
-    return _pack(inputs, proven, out=Path(out), signer=signer, created=provenance.commit_time(home, environ))
+    created = provenance.commit_time(home, {} if environ is None else environ)
+    return _pack(inputs, proven, out=Path(out), signer=signer, created=created)
 
 
 def _read(spec: BuildSpec, root: Path, model: object | None, progress: Progress) -> _Inputs:
