@@ -166,6 +166,8 @@ def check_decision(data: bytes, trust: TrustPolicy, *, now: datetime, channel: s
     """
     where = "decision"
     keys = keys_for(trust, APPROVER, now=now, channel=channel)
+    if b'"dsseEnvelope"' not in data and b'"kind":"candidate.decision"' in data:
+        raise RefusedError("nobody signed the decision", where=where, hint="compare again with --key APPROVER")
     attested = check(data, keys, where=where)
     statement = attested.statement
     if statement.predicate_type != DECISION_TYPE:

@@ -142,7 +142,7 @@ def test_a_decision_has_to_be_signed_by_an_approver(stage: Stage, stranger: Sign
     decision = stage.decision("1.0.0", None)
     for signer in (stranger, builder, stage.promoter, stage.oncall):
         refused(stage, RefusedError, "not by a trusted one", stage.promote, "1.0.0", stage.signed(decision, signer))
-    refused(stage, IntegrityError, "unknown key", stage.promote, "1.0.0", decision.to_bytes())
+    refused(stage, RefusedError, "nobody signed", stage.promote, "1.0.0", decision.to_bytes())
     signed = attest.attest(decision_statement(decision, kind=ENTRY_TYPE), stage.approver).to_bytes()
     refused(stage, RefusedError, "attestation says", stage.promote, "1.0.0", signed)
 
