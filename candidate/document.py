@@ -55,7 +55,7 @@ class Part(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
-        use_attribute_docstrings=True,
+        defer_build=True,  # a command pays only for the documents that it reads
     )
 
 

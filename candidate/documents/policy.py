@@ -176,7 +176,7 @@ class ParityRule(Part):
 class Skew(Part):
     """Training-serving skew."""
 
-    parity: ParityRule = ParityRule()
+    parity: ParityRule = Field(default_factory=ParityRule)
 
 
 class Reproduce(Part):
@@ -221,14 +221,14 @@ class Policy(Document):
     data: DataRules
     optimizing: Optimizing
     satisficing: tuple[Limit, ...] = ()
-    slices: Slices = Slices()
+    slices: Slices = Field(default_factory=Slices)
     calibration: CalibrationRule | None = None
-    baselines: Baselines = Baselines()
-    skew: Skew = Skew()
-    reproduce: Reproduce = Reproduce()
-    rollback: Rollback = Rollback()
-    bench: Bench = Bench()
-    checklist: Checklist = Checklist()
+    baselines: Baselines = Field(default_factory=Baselines)
+    skew: Skew = Field(default_factory=Skew)
+    reproduce: Reproduce = Field(default_factory=Reproduce)
+    rollback: Rollback = Field(default_factory=Rollback)
+    bench: Bench = Field(default_factory=Bench)
+    checklist: Checklist = Field(default_factory=Checklist)
 
     @model_validator(mode="after")
     def _first_release_is_said(self) -> Self:

@@ -95,6 +95,6 @@ class BuildSpec(Document):
     model: ModelSection
     data: DataSection
     serving: ServingSection | None = None
-    experiment: ExperimentSection = ExperimentSection()
+    experiment: ExperimentSection = Field(default_factory=ExperimentSection)
     members: dict[MemberRole, tuple[str, ...]] = Field(default_factory=dict)
     """Extra files by role, relative to this file."""

@@ -39,7 +39,7 @@ class TrustPolicy(Document):
     kind: Literal["candidate.trust"] = "candidate.trust"
     version: Literal[1] = 1
     roles: dict[RoleName, RoleKeys]
-    revoked: Revoked = Revoked()
+    revoked: Revoked = Field(default_factory=Revoked)
     distinct_roles: bool = True
     """No key may hold two roles; a builder's key can then never sign a decision."""
     max_decision_age_hours: Annotated[int, Field(ge=1)] = 24
