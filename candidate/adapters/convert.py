@@ -1,7 +1,12 @@
-"""Turn a fitted scikit-learn estimator into one ONNX graph. Used at build time only."""
+"""Turn a fitted scikit-learn estimator into one ONNX graph. Used at build time only.
 
+Where the converter's graph is not what a bundle needs, it is mended here: inputs get the columns'
+own names back, truth values come in as truth values, and missing numbers are filled in 64 bits too.
+"""
+
+import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,8 +18,8 @@ if TYPE_CHECKING:
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 """Fixed, so that the graph does not depend on the converter's version; double thresholds need ai.onnx.ml 3."""
-EXACT_IN_FLOAT32 = 1 << 24
-"""Whole numbers beyond this are not exact in 32 bits, so such a column stays int64."""
+EXACT = {32: 1 << 24, 64: 1 << 53}
+"""Whole numbers beyond this are not exact in floats of this many bits, so such a column stays int64."""
 
 JOINED = "candidate_columns"
 """Name of the table inside a graph whose estimator takes all columns at once."""
@@ -34,21 +39,44 @@ class Column:
 
 
 def dtype_of(column: Column, bits: Literal[32, 64]) -> TensorType:
-    """Return the dtype of a feature's tensor in a graph of this precision."""
+    """Return the dtype of a feature's tensor in a graph of this precision.
+
+    Whole numbers come in as floats, as most steps of a pipeline take them, wherever that is exact.
+    """
     if column.kind == "string":
         return "string"
-    if column.kind == "integer" and not column.nulls and column.largest >= EXACT_IN_FLOAT32:
+    if column.kind == "boolean" and not column.nulls:
+        return "bool"
+    if column.kind == "integer" and not column.nulls and column.largest > EXACT[bits]:
         return "int64"
     return "float32" if bits == 32 else "float64"  # noqa: PLR2004 - bits
 
 
-def convert(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64]) -> "onnx.ModelProto":
+def convert(
+    estimator: Any, columns: Sequence[Column], bits: Literal[32, 64], *, single: bool = False
+) -> "onnx.ModelProto":
     """Convert a fitted estimator to a graph with one input of shape (batch, 1) for each column.
+
+    Args:
+        estimator: fitted.
+        columns: the features, in order.
+        bits: precision of numeric inputs and of all that follows.
+        single: cast to 32 bits before the last step. Trees hold 32-bit thresholds whatever comes
+            in, so a 64-bit scaler followed by one rounding is nearer to them than 64 bits are.
 
     Raises:
         InputError: some step has no ONNX form; the message names it.
         UnavailableError: the build extra is not installed, or protobuf is too new for the converters.
     """
+    plain = _unwrapped(estimator)
+    apart = _takes_columns(plain)
+    graph = _converted(_cast_before_last(plain) if single else plain, columns, bits, apart=apart)
+    _fill_in_double(graph.graph)
+    _name_inputs(graph.graph, columns, apart=apart)
+    return graph
+
+
+def _converted(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64], *, apart: bool) -> "onnx.ModelProto":
     try:
         import skl2onnx
         from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
@@ -57,8 +85,6 @@ def convert(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64]) ->
             f"the converter is not installed: {error}", hint="pip install 'candidate[build]'"
         ) from error
     last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-    options = {id(last): {"zipmap": False}} if hasattr(last, "classes_") else None
-    apart = _takes_columns(estimator)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the converter will have to mend is nothing to its users
@@ -66,7 +92,7 @@ def convert(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64]) ->
                 estimator,
                 name="model",
                 initial_types=_inputs(columns, bits, apart=apart),
-                options=options,
+                options={id(last): {"zipmap": False}} if hasattr(last, "classes_") else None,
                 target_opset=dict(OPSETS),
             )
     except (MissingConverter, MissingShapeCalculator) as error:
@@ -86,9 +112,42 @@ def convert(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64]) ->
         raise InputError(
             f"cannot be converted: {type(error).__name__}: {_first_sentence(error)}",
             where="[model] source",
-            hint="check that every step was fitted, on the columns that [data] names",
+            hint="what wraps a whole pipeline goes inside it, around its last step; and every step must be fitted",
         ) from error
-    return graph if apart else _joined(graph, columns)
+    return graph
+
+
+def _unwrapped(estimator: Any) -> Any:
+    """Return the estimator that predicts the same without what only searched for it or froze it.
+
+    A calibrator around one fitted pipeline moves to the end of that pipeline, where it converts.
+    """
+    if hasattr(estimator, "best_estimator_"):
+        return _unwrapped(estimator.best_estimator_)
+    if type(estimator).__name__ == "FrozenEstimator":
+        return _unwrapped(estimator.estimator)
+    folds: Sequence[Any] = getattr(estimator, "calibrated_classifiers_", ())
+    if len(folds) == 1:
+        inner = _unwrapped(folds[0].estimator)
+        steps = getattr(inner, "steps", None)
+        fold, outer = copy.copy(folds[0]), copy.copy(estimator)
+        fold.estimator, outer.calibrated_classifiers_ = inner if steps is None else steps[-1][1], [fold]
+        return outer if steps is None else _pipeline([*steps[:-1], ("calibrated", outer)])
+    return estimator
+
+
+def _pipeline(steps: list[tuple[str, Any]]) -> Any:
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline(steps)
+
+
+def _cast_before_last(estimator: Any) -> Any:
+    import numpy as np
+    from skl2onnx.sklapi import CastTransformer
+
+    steps = list(getattr(estimator, "steps", [("model", estimator)]))
+    return _pipeline([*steps[:-1], ("candidate_cast", CastTransformer(dtype=np.float32)), steps[-1]])
 
 
 def _takes_columns(estimator: Any) -> bool:
@@ -101,34 +160,140 @@ def _inputs(columns: Sequence[Column], bits: Literal[32, 64], *, apart: bool) ->
     """Return the converter's inputs: a tensor for each column, or one for all of them side by side."""
     from skl2onnx.common import data_types as types
 
-    tensors = {
-        "string": types.StringTensorType,
-        "int64": types.Int64TensorType,
-        "float32": types.FloatTensorType,
-        "float64": types.DoubleTensorType,
-    }
+    numbers = types.FloatTensorType if bits == 32 else types.DoubleTensorType  # noqa: PLR2004 - bits
+    tensors = {"string": types.StringTensorType, "int64": types.Int64TensorType}
     if apart:
-        return [(column.name, tensors[dtype_of(column, bits)]([None, 1])) for column in columns]
+        return [(column.name, tensors.get(dtype_of(column, bits), numbers)([None, 1])) for column in columns]
     kinds = {dtype_of(column, bits) for column in columns}
-    if len(kinds) > 1:
+    classes = {tensors.get(kind, numbers) for kind in kinds}
+    if len(classes) > 1:
         raise InputError(
             f"the model takes all its columns as one table, and they hold {' and '.join(sorted(kinds))}",
             where="[model] source",
-            hint="begin the pipeline with a ColumnTransformer, which treats each kind as it needs",
+            hint="begin the pipeline with a ColumnTransformer, and put what wraps the pipeline around its last step",
         )
-    return [(JOINED, tensors[kinds.pop()]([None, len(columns)]))]
+    return [(JOINED, classes.pop()([None, len(columns)]))]
 
 
-def _joined(graph: "onnx.ModelProto", columns: Sequence[Column]) -> "onnx.ModelProto":
-    """Put an input for each column, and their concatenation, before a graph that takes one table."""
-    from onnx import helper
+def _every_graph(graph: Any) -> Iterator[Any]:
+    """Yield a graph and every graph inside it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _every_graph(attribute.g)
+            for inner in attribute.graphs:
+                yield from _every_graph(inner)
 
-    names = [column.name for column in columns]
-    element = graph.graph.input[0].type.tensor_type.elem_type
-    del graph.graph.input[:]
-    graph.graph.input.extend(helper.make_tensor_value_info(name, element, [None, 1]) for name in names)
-    graph.graph.node.insert(0, helper.make_node("Concat", names, [JOINED], axis=1))
-    return graph
+
+def _names_in(graph: Any) -> set[str]:
+    """Return every name that a tensor has in a graph or inside it."""
+    names: set[str] = set()
+    for each in _every_graph(graph):
+        names.update(value.name for part in (each.input, each.output, each.value_info) for value in part)
+        names.update(tensor.name for tensor in each.initializer)
+        names.update(name for node in each.node for part in (node.input, node.output) for name in part)
+    return names
+
+
+def _rename(graph: Any, new: dict[str, str]) -> None:
+    for each in _every_graph(graph):
+        for value in (*each.input, *each.output, *each.value_info, *each.initializer):
+            value.name = new.get(value.name, value.name)
+        for node in each.node:
+            node.input[:] = [new.get(name, name) for name in node.input]
+            node.output[:] = [new.get(name, name) for name in node.output]
+
+
+def _name_inputs(graph: Any, columns: Sequence[Column], *, apart: bool) -> None:
+    """Give the graph an input for each column, under its own name and in its own type.
+
+    The converter changes names that are no identifiers, and a column may be called as some tensor
+    inside is. So the inside makes way, and the converter's inputs are told by their position.
+    """
+    from onnx import TensorProto, helper
+
+    taken = _names_in(graph) | {column.name for column in columns}
+
+    def fresh(name: str) -> str:
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        return name
+
+    given, names = list(graph.input), [column.name for column in columns]
+    element = given[0].type.tensor_type.elem_type
+    new = {name: fresh(name) for name in _names_in(graph) & set(names)}
+    truths = {column.name: fresh(f"{column.name}_number") for column in columns if _is_truth(column)}
+    if apart:
+        new |= {value.name: truths.get(name, name) for value, name in zip(given, names, strict=True)}
+    _rename(graph, new)
+    types = [value.type.tensor_type.elem_type for value in given] if apart else [element] * len(names)
+    nodes = [
+        helper.make_node("Cast", [column.name], [truths[column.name]], to=kind)
+        for column, kind in zip(columns, types, strict=True)
+        if column.name in truths
+    ]
+    if not apart:
+        nodes.append(helper.make_node("Concat", [truths.get(name, name) for name in names], [given[0].name], axis=1))
+    del graph.input[:]
+    graph.input.extend(
+        helper.make_tensor_value_info(name, TensorProto.BOOL if name in truths else kind, [None, 1])
+        for name, kind in zip(names, types, strict=True)
+    )
+    rest = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*nodes, *rest])
+
+
+def _is_truth(column: Column) -> bool:
+    return dtype_of(column, 32) == "bool"
+
+
+def _fill_in_double(graph: Any) -> None:
+    """Write every Imputer of floating-point numbers in operators that 64 bits have as well.
+
+    ONNX Runtime has no Imputer of doubles; ``Where(IsNaN(x), filling, x)`` is the same function.
+    """
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    kinds = _element_types(graph)
+    nodes: list[Any] = []
+    for number, node in enumerate(list(graph.node)):
+        values = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+        source = node.input[0] if node.input else ""
+        if node.op_type != "Imputer" or kinds.get(source) != _DOUBLE or "imputed_value_floats" not in values:
+            nodes.append(node)
+            continue
+        filling, missing, mask = (f"{node.output[0]}_{part}{number}" for part in ("filling", "missing", "mask"))
+        array = np.array([values["imputed_value_floats"]], dtype=np.float64)
+        graph.initializer.append(numpy_helper.from_array(array, filling))
+        marker = float(values.get("replaced_value_float", np.nan))
+        if np.isnan(marker):
+            nodes.append(helper.make_node("IsNaN", [source], [mask]))
+        else:
+            graph.initializer.append(numpy_helper.from_array(np.array([marker], dtype=np.float64), missing))
+            nodes.append(helper.make_node("Equal", [source, missing], [mask]))
+        nodes.append(helper.make_node("Where", [mask, filling, source], list(node.output)))
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+_DOUBLE = 11
+"""ONNX's ``TensorProto.DOUBLE``."""
+
+
+def _element_types(graph: Any) -> dict[str, int]:
+    """Return the element type of tensors, as far as it follows from inputs through what only moves values."""
+    kinds = {value.name: value.type.tensor_type.elem_type for value in graph.input}
+    for node in graph.node:
+        if node.op_type == "Cast":
+            kinds[node.output[0]] = next(attribute.i for attribute in node.attribute if attribute.name == "to")
+        elif node.input and node.input[0] in kinds:
+            for output in node.output:
+                kinds.setdefault(output, kinds[node.input[0]])
+    return kinds
 
 
 def _first_sentence(error: Exception) -> str:

@@ -65,8 +65,32 @@ def columns_of_file(path: Path) -> dict[str, str]:
 
 
 def row_count(path: Path) -> int:
-    """Return the number of rows of a file; free for Parquet."""
-    return int(_dataset(path).count_rows())
+    """Return the number of rows of a file; free for Parquet.
+
+    Raises:
+        InputError: the file cannot be read as what its suffix says.
+    """
+    import pyarrow as pa
+
+    dataset = _dataset(path)
+    try:
+        return int(dataset.count_rows())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
+        raise InputError(f"cannot be read to its end: {_first_line(error)}", where=path.name) from error
+
+
+def whole_table(path: Path, columns: Sequence[str]) -> Any:
+    """Return the columns of a file as one Arrow table.
+
+    Raises:
+        InputError: unreadable, without one of the columns, or without rows.
+    """
+    import pyarrow as pa
+
+    found = list(batches(path, columns))
+    if not found:
+        raise InputError("no rows", where=path.name)
+    return pa.Table.from_batches(found)
 
 
 def batches(path: Path, columns: Sequence[str], *, rows: int = BATCH_ROWS) -> Iterator[Any]:
@@ -117,8 +141,9 @@ def coded_column(batch: Any, name: str) -> tuple[list[Any], NDArray[np.int64]]:
 def feeds(batch: Any, inputs: Sequence[Tensor], *, first_row: int = 0, where: str = "") -> dict[str, NDArray[Any]]:
     """Return the input tensors of a batch, each of shape (rows, 1) in the graph's own dtype.
 
-    A missing number is NaN where the tensor holds floats; elsewhere a missing value is refused,
-    because a graph would make something of it that nobody meant.
+    A missing number is NaN where the tensor holds floats; elsewhere a missing value is refused, and
+    so is a number that the tensor cannot hold or that is infinite: a graph would make something of
+    it that nobody meant, where the pipeline that was trained would have raised an error.
 
     Args:
         batch: Arrow record batch with a column for each input.
@@ -133,6 +158,7 @@ def feeds(batch: Any, inputs: Sequence[Tensor], *, first_row: int = 0, where: st
 
 
 def _tensor(batch: Any, tensor: Tensor, *, first_row: int, where: str) -> NDArray[Any]:
+    import pyarrow as pa
     import pyarrow.types as pt
 
     column = batch.column(tensor.name)
@@ -154,12 +180,40 @@ def _tensor(batch: Any, tensor: Tensor, *, first_row: int, where: str) -> NDArra
     if not fits:
         raise InputError(f"holds {kind}, the model takes {tensor.dtype}", where=place)
     if column.null_count and tensor.dtype not in {"float32", "float64"}:
-        row = first_row + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise InputError(
             "missing value in a column that may not have one",
-            where=f"{place}, row {row}",
+            where=_row(place, first_row, column.is_null()),
             hint="fill it as the training data was filled",
         )
     if tensor.dtype == "string":
         return np.asarray(column.to_numpy(zero_copy_only=False), dtype=object)
-    return np.asarray(column.to_numpy(zero_copy_only=False)).astype(tensor.dtype)
+    if tensor.dtype in {"float32", "float64"}:
+        with np.errstate(over="ignore"):  # found below, with its row
+            floats = np.asarray(column.to_numpy(zero_copy_only=False)).astype(tensor.dtype)
+        return _finite(floats, place, first_row)
+    try:
+        return np.asarray(column.cast(_arrow_type(tensor)).to_numpy(zero_copy_only=False))
+    except pa.ArrowInvalid as error:
+        raise InputError(f"holds a number beyond {tensor.dtype}: {_first_line(error)}", where=place) from error
+
+
+def _arrow_type(tensor: Tensor) -> Any:
+    import pyarrow as pa
+
+    return {"int64": pa.int64(), "int32": pa.int32(), "bool": pa.bool_()}[tensor.dtype]
+
+
+def _finite(values: NDArray[Any], place: str, first_row: int) -> NDArray[Any]:
+    endless = np.isinf(values)
+    if endless.any():
+        raise InputError(
+            f"infinite, or beyond what {values.dtype} holds",
+            where=_row(place, first_row, endless),
+            hint="leave it out if it is missing; a graph would answer where the trained pipeline refuses",
+        )
+    return values
+
+
+def _row(place: str, first_row: int, found: Any) -> str:
+    """Return the place with the first row for which ``found`` is true."""
+    return f"{place}, row {first_row + int(np.flatnonzero(np.asarray(found))[0])}"

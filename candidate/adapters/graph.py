@@ -32,22 +32,41 @@ class Graph:
 def canonical_graph(model: "onnx.ModelProto") -> bytes:
     """Return the one byte form of a graph.
 
-    Operator set imports are sorted (converters write them in hash order), and names, comments and
-    metadata that say nothing of the computation are fixed or left out.
+    Operator set imports are sorted and each is there once (converters write them in hash order, and
+    some twice), and names, comments and metadata that say nothing of the computation are fixed or
+    left out.
     """
     import onnx
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    opsets = sorted(copy.opset_import, key=lambda opset: opset.domain)
+    opsets = sorted({(opset.domain, opset.version) for opset in copy.opset_import})
     del copy.opset_import[:]
-    copy.opset_import.extend(opsets)
+    for domain, version in opsets:
+        copy.opset_import.add(domain=domain, version=version)
     copy.producer_name, copy.producer_version, copy.domain, copy.doc_string = PRODUCER, "", "", ""
     copy.model_version = 0
     del copy.metadata_props[:]
     copy.graph.name = "model"
     copy.graph.doc_string = ""
     return bytes(copy.SerializeToString(deterministic=True))
+
+
+def parse_graph(data: bytes) -> "onnx.ModelProto":
+    """Return the graph in these bytes, unchecked.
+
+    Raises:
+        IntegrityError: not an ONNX graph.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as error:
+        raise IntegrityError("not an ONNX graph", where="model") from error
+    return model
 
 
 def inspect_graph(data: bytes) -> Graph:
@@ -58,13 +77,8 @@ def inspect_graph(data: bytes) -> Graph:
             metadata, or inputs and outputs of a kind that no model signature can state.
     """
     import onnx
-    from google.protobuf.message import DecodeError
 
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(data)
-    except DecodeError as error:
-        raise IntegrityError("not an ONNX graph", where="model") from error
+    model = parse_graph(data)
     _refuse_reaching_out(model)
     try:
         onnx.checker.check_model(model, full_check=False)
@@ -88,8 +102,8 @@ def _operator(node: Any) -> str:
 
 
 def _graphs(model: Any) -> Iterator[Any]:
-    """Yield the main graph, every subgraph and every function body; each has ``node``."""
-    pending: list[tuple[Any, int]] = [(model.graph, 0), *((function, 0) for function in model.functions)]
+    """Yield the main graph and every graph inside it."""
+    pending: list[tuple[Any, int]] = [(model.graph, 0)]
     while pending:
         graph, depth = pending.pop()
         if depth > MAX_DEPTH:
@@ -110,9 +124,8 @@ def _tensors(graph: Any) -> Iterator[Any]:
             yield tensor.values
             yield tensor.indices
 
-    if hasattr(graph, "initializer"):
-        yield from graph.initializer
-        yield from dense(graph.sparse_initializer)
+    yield from graph.initializer
+    yield from dense(graph.sparse_initializer)
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("t"):
@@ -129,6 +142,12 @@ def _refuse_reaching_out(model: Any) -> None:
     for opset in model.opset_import:
         if opset.domain not in DOMAINS:
             raise IntegrityError(f"operator set {opset.domain!r} is not one of ONNX's own", where="model")
+    domains = [opset.domain or "ai.onnx" for opset in model.opset_import]
+    if len(set(domains)) != len(domains):
+        raise IntegrityError("an operator set in two versions", where="model")
+    if len(model.functions):
+        # One that is called as an operator of ONNX would take its place, and the list of operators would lie.
+        raise IntegrityError("a graph that defines functions of its own", where="model")
     keys = [entry.key for entry in model.metadata_props]
     if len(set(keys)) != len(keys):
         raise IntegrityError("metadata with a repeated key", where="model")
@@ -157,6 +176,10 @@ def _tensor(value: Any) -> Tensor:
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or kind.elem_type not in names:
         raise IntegrityError(f"{value.name!r} is not a tensor of numbers, truth or text", where="model")
+    # Names that are no UTF-8 come as bytes; the checker lets them pass.
+    said = [value.name, *(dimension.dim_param for dimension in kind.shape.dim)]
+    if not all(isinstance(name, str) for name in said):
+        raise IntegrityError("a name that is not text", where="model")
     shape: list[int | str] = []
     for position, dimension in enumerate(kind.shape.dim):
         if dimension.HasField("dim_value"):
@@ -172,13 +195,21 @@ def input_names(data: bytes) -> tuple[str, ...]:
     Raises:
         IntegrityError: not an ONNX graph.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(data)
-    except DecodeError as error:
-        raise IntegrityError("not an ONNX graph", where="model") from error
+    model = parse_graph(data)
     initialised = {tensor.name for tensor in model.graph.initializer}
     return tuple(value.name for value in model.graph.input if value.name not in initialised)
+
+
+def name_batch(model: "onnx.ModelProto") -> None:
+    """Call the first dimension of every input ``batch``, and what was called the same with it."""
+    initialised = {tensor.name for tensor in model.graph.initializer}
+    firsts = [
+        value.type.tensor_type.shape.dim[0]
+        for value in model.graph.input
+        if value.name not in initialised and len(value.type.tensor_type.shape.dim)
+    ]
+    symbols = {dimension.dim_param for dimension in firsts} - {""}
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param in symbols:
+                dimension.dim_param = "batch"

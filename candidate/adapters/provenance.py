@@ -15,6 +15,8 @@ from candidate.errors import InputError
 
 EPOCH = "1970-01-01T00:00:00Z"
 GIT_SECONDS = 20
+NO_SOURCE = (":(top)", ":(top,exclude)*.candidate", ":(top,exclude)*.pyc")
+"""All of a checkout but what building itself leaves in it: bundles, and what Python caches of imports."""
 LIBRARIES = (
     "candidate",
     "lightgbm",
@@ -59,7 +61,7 @@ def code_record(source: str, source_file: Path | None, root: Path) -> CodeRecord
     """
     place = source_file.parent if source_file is not None else root
     commit = _git(place, "rev-parse", "HEAD")
-    status = None if commit is None else _git(place, "status", "--porcelain")
+    status = None if commit is None else _git(place, "--no-optional-locks", "status", "--porcelain", "--", *NO_SOURCE)
     digest = None
     if source_file is not None:
         digest = "sha256:" + hashlib.sha256(source_file.read_bytes()).hexdigest()

@@ -45,7 +45,7 @@ from candidate.flows import recording
 from candidate.flows.inspecting import inspect
 from candidate.flows.progress import Progress, silent
 from candidate.flows.proving import Proven, columns_of, given_graph, golden_rows, prove
-from candidate.flows.sourcing import Source, find_source
+from candidate.flows.sourcing import Source, features_of, find_source
 
 LADDER: dict[object, tuple[Literal[32, 64], ...]] = {
     "auto": (32, 64),
@@ -153,8 +153,6 @@ def build(
 
 
 def _read(spec: BuildSpec, root: Path, model: object | None, progress: Progress) -> _Inputs:
-    import pyarrow as pa
-
     train = root / spec.data.train
     known = dataset.columns_of_file(train)
     if spec.data.label not in known:
@@ -162,14 +160,12 @@ def _read(spec: BuildSpec, root: Path, model: object | None, progress: Progress)
 
     @cache
     def table(columns: tuple[str, ...]) -> Any:
-        return pa.Table.from_batches(list(dataset.batches(train, columns)))
+        return dataset.whole_table(train, columns)
 
     progress("training or loading the model", None)
     source = find_source(spec, root, model=model, train=lambda: table(tuple(known)).to_pandas())
-    features = spec.data.features or _features_of(source, known, spec)
+    features = features_of(source, spec, known)
     rows = table((*features, spec.data.label))
-    if rows.num_rows == 0:
-        raise InputError("no rows", where=f"[data] train: {spec.data.train}")
     return _Inputs(
         spec=spec,
         root=root,
@@ -179,25 +175,6 @@ def _read(spec: BuildSpec, root: Path, model: object | None, progress: Progress)
         columns=columns_of(rows, features),
         label_mean=_label_mean(rows.column(spec.data.label)),
     )
-
-
-def _features_of(source: Source, known: Mapping[str, str], spec: BuildSpec) -> tuple[str, ...]:
-    """Return the columns that the model says it was fitted on, or those the graph takes."""
-    if source.onnx is not None:
-        from candidate.adapters.graph import input_names
-
-        try:
-            return input_names(source.onnx)
-        except IntegrityError as error:
-            raise InputError(error.message, where="[model] source") from error
-    names = getattr(source.estimator, "feature_names_in_", None)
-    if names is None:
-        raise InputError(
-            "the model does not say which columns it was fitted on",
-            where="[data] features",
-            hint=f"list them; {spec.data.train} has: {', '.join(known)}",
-        )
-    return tuple(str(name) for name in names)
 
 
 def _label_mean(values: Any) -> float | None:
@@ -214,8 +191,7 @@ def _label_mean(values: Any) -> float | None:
 def _proven(inputs: _Inputs) -> Proven:
     label = inputs.spec.data.label
     if inputs.source.onnx is not None:
-        labels = inputs.table.column(label).unique().to_pylist()
-        return given_graph(inputs.source.onnx, label=label, labels=labels)
+        return given_graph(inputs.source.onnx, inputs.table, label=label)
     return prove(
         inputs.source.estimator,
         inputs.table,
@@ -266,6 +242,8 @@ def _extra(spec: BuildSpec, root: Path) -> list[Member]:
             if any(secret in data for secret in SECRETS) or Path(name).name.startswith(".env"):
                 raise InputError("looks like a secret", where=where, hint="a bundle is published: take it out")
             members.append(_member(f"{role}/{Path(name).name}", role, data, where))
+            if members[-1].path.casefold() in (INPUT_SCHEMA_PATH, OUTPUT_SCHEMA_PATH):
+                raise InputError("every bundle has a member of that name", where=where, hint="rename the file")
             if len({member.path.casefold() for member in members}) != len(members):
                 raise InputError("two members of the same name", where=where, hint="rename one of the files")
     return members

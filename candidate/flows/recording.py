@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from candidate.adapters import provenance
 from candidate.adapters.convert import Column
@@ -21,6 +21,8 @@ from candidate.errors import InputError, IntegrityError
 from candidate.flows.sourcing import Source
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+EXACT_IN_JSON = (1 << 53) - 1
+"""Largest whole number that every reader of JSON agrees on (RFC 8785, I-JSON)."""
 JSON_TYPES = {
     "float32": "number",
     "float64": "number",
@@ -94,15 +96,20 @@ def _table(value: dict[str, JsonValue] | str, root: Path, where: str) -> dict[st
 
 def _safe(value: Any) -> JsonValue:
     """Return a parameter as JSON where it is JSON, else as text without memory addresses."""
-    if value is None or isinstance(value, bool | str | int):
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()  # a number of NumPy's own
+    if value is None or isinstance(value, bool | str):
         return value
+    if isinstance(value, int):
+        return value if abs(value) <= EXACT_IN_JSON else str(value)
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else repr(value)  # noqa: PLR0124 - NaN
     if isinstance(value, list | tuple):
         return [_safe(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _safe(item) for key, item in value.items()}
-    return type(value).__name__
+    named = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
+    return str(named.__qualname__)
 
 
 def _parameters(estimator: Any) -> dict[str, JsonValue]:
@@ -127,31 +134,40 @@ def experiment(
     estimator = _parameters(source.estimator)
     if estimator:
         params["estimator"] = {"class": type(source.estimator).__name__, "params": estimator}
-    record = ExperimentRecord(
-        code=provenance.code_record(spec.model.source, source.file, root),
-        data=DataRecord(
-            digest=data_digest,
-            rows=rows,
-            label=spec.data.label,
-            label_mean=label_mean,
-            features=features,
-            unit=spec.data.unit,
-            time=spec.data.time,
-            feature_set=spec.data.feature_set,
-            snapshot=spec.data.snapshot,
-        ),
-        params=params,
-        seeds=section.seeds,
-        curves=_table(section.curves, root, "[experiment] curves"),
-        record=_table(section.record, root, "[experiment] record"),
-        libraries=provenance.libraries(),
-        host=provenance.host_record(),
+    code = provenance.code_record(spec.model.source, source.file, root)
+    data = DataRecord(
+        digest=data_digest,
+        rows=rows,
+        label=spec.data.label,
+        label_mean=label_mean,
+        features=features,
+        unit=spec.data.unit,
+        time=spec.data.time,
+        feature_set=spec.data.feature_set,
+        snapshot=spec.data.snapshot,
     )
     try:
-        ExperimentRecord.from_bytes(record.to_bytes())  # what is written must be read again
-    except IntegrityError as error:
-        raise InputError(f"cannot be recorded: {error.message}", where="[experiment]") from error
-    return record
+        record = ExperimentRecord(
+            code=code,
+            data=data,
+            params=params,
+            seeds=section.seeds,
+            curves=_table(section.curves, root, "[experiment] curves"),
+            record=_table(section.record, root, "[experiment] record"),
+            libraries=provenance.libraries(),
+            host=provenance.host_record(),
+        )
+        return ExperimentRecord.from_bytes(record.to_bytes())  # what is written must be read again
+    except (IntegrityError, ValidationError) as error:
+        reason = error.message if isinstance(error, IntegrityError) else _problem(error)
+        raise InputError(
+            f"cannot be recorded: {reason}", where="[experiment]", hint="write as text what JSON has no number for"
+        ) from error
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def serving_features(spec: BuildSpec, root: Path) -> tuple[ServingFeature, ...] | None:

@@ -1,18 +1,42 @@
 """Get the trained model that a specification names. All but an ONNX file executes code: at build time only."""
 
+import functools
 import importlib
 import importlib.util
 import inspect
+import pickle
 import sys
-from collections.abc import Iterator
+import traceback
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from candidate.adapters.graph import input_names
 from candidate.documents.spec import BuildSpec
-from candidate.errors import InputError, UnavailableError
+from candidate.errors import InputError, IntegrityError, UnavailableError
 
+FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    SystemExit,
+    TypeError,
+    ValueError,
+)
+"""What the user's own code raises when it fails; where it did is said, because it is theirs to mend."""
+UNREADABLE = (*FAILURES, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
+"""What a model file raises that was cut off, is none, or was written by other versions."""
 KINDS = "model.onnx, module:object, script.py:object, model.skops or model.joblib"
 
 
@@ -40,12 +64,12 @@ def find_source(spec: BuildSpec, root: Path, *, model: object | None, train: Any
         UnavailableError: the library that reads the file is not installed.
     """
     text = spec.model.source
-    if text.endswith(".onnx"):
-        path = _existing(root / text)
-        return Source(None, path.read_bytes(), path)
-    if text.endswith((".joblib", ".skops")):
-        path = _existing(root / text)
-        return Source(_load_file(path) if model is None else model, None, path)
+    if text.endswith((".onnx", ".joblib", ".skops")):
+        path = root / text
+        if model is not None:
+            return Source(model, None, path if path.is_file() else None)
+        _existing(path)
+        return Source(None, path.read_bytes(), path) if text.endswith(".onnx") else Source(_load_file(path), None, path)
     home, separator, name = text.rpartition(":")
     if not separator or not name.isidentifier():
         raise InputError(f"no model is read from {text!r}", where="[model] source", hint=f"name {KINDS}")
@@ -72,22 +96,31 @@ def _load_file(path: Path) -> Any:
             import skops.io
         except ImportError as error:
             raise UnavailableError("skops is not installed", hint="pip install 'candidate[build]'") from error
-        unknown = skops.io.get_untrusted_types(file=path)
+        try:
+            unknown = skops.io.get_untrusted_types(file=path)
+        except UNREADABLE as error:
+            raise InputError(f"cannot be loaded: {error}", where=path.name) from error
         if unknown:
             raise InputError(
                 f"holds types that skops does not trust: {', '.join(sorted(unknown))}",
                 where=path.name,
                 hint="build from module:object instead, where you choose what is imported",
             )
-        return skops.io.load(path, trusted=[])
+        load = functools.partial(skops.io.load, trusted=[])
+    else:
+        try:
+            import joblib
+        except ImportError as error:
+            raise UnavailableError("joblib is not installed", hint="pip install 'candidate[build]'") from error
+        load = joblib.load
     try:
-        import joblib
-    except ImportError as error:
-        raise UnavailableError("joblib is not installed", hint="pip install 'candidate[build]'") from error
-    try:
-        return joblib.load(path)
-    except (ValueError, EOFError, ImportError, AttributeError, KeyError, IndexError, OSError) as error:
-        raise InputError(f"cannot be loaded: {error}", where=path.name) from error
+        return load(path)
+    except UNREADABLE as error:
+        raise InputError(
+            f"cannot be loaded: {type(error).__name__}: {error}",
+            where=path.name,
+            hint="load it with the library versions that wrote it",
+        ) from error
 
 
 @contextmanager
@@ -110,22 +143,44 @@ def _file_of(home: str, root: Path) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin and Path(spec.origin).is_file() else None
 
 
-def _module(name: str) -> Any:
+@contextmanager
+def _theirs(where: str) -> Iterator[None]:
+    """Turn a failure of the user's own code into an error that says where in it that was."""
     try:
+        yield
+    except FAILURES as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+        last = next((frame for frame in reversed(frames) if not _installed(frame.filename)), None)
+        line = f", {Path(last.filename).name} line {last.lineno}" if last is not None else ""
+        said = "cannot be imported" if isinstance(error, ImportError) else f"fails: {type(error).__name__}"
+        raise InputError(
+            f"{said}: {error}", where=f"[model] source: {where}{line}", hint="run it by itself, in this environment"
+        ) from error
+
+
+def _installed(name: str) -> bool:
+    """Whether a frame's file is a library's or Python's own, and not the user's."""
+    return (
+        name.startswith("<")
+        or not {"site-packages", "dist-packages"}.isdisjoint(Path(name).parts)
+        or (Path(name).is_relative_to(Path(importlib.__file__).parent.parent))
+    )
+
+
+def _module(name: str) -> Any:
+    with _theirs(name):
         return importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(f"cannot be imported: {error}", where=f"[model] source: {name}") from error
 
 
 def _script(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"candidate_source_{path.stem}", _existing(path))
+    name = f"candidate_source_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, _existing(path))
     if spec is None or spec.loader is None:
         raise InputError("not a Python script", where=f"[model] source: {path.name}")
     module = importlib.util.module_from_spec(spec)
-    try:
+    sys.modules[name] = module  # dataclasses and pickles look their module up by name
+    with _theirs(path.name):
         spec.loader.exec_module(module)
-    except ImportError as error:
-        raise InputError(f"cannot be imported: {error}", where=f"[model] source: {path.name}") from error
     return module
 
 
@@ -139,7 +194,50 @@ def _fitted(found: Any, train: Any, text: str) -> Any:
         takes = len(inspect.signature(found).parameters)
     except (TypeError, ValueError):
         takes = 0
-    estimator = found(train()) if takes else found()
+    rows = (train(),) if takes else ()  # read outside: a file that cannot be read is not their failure
+    with _theirs(text):
+        estimator = found(*rows)
     if not hasattr(estimator, "predict"):
         raise InputError(f"{text} returned {type(estimator).__name__}, not an estimator", where="[model] source")
     return estimator
+
+
+def features_of(source: Source, spec: BuildSpec, known: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the features: those that are listed, or that the model was fitted on, or that the graph takes.
+
+    Args:
+        source: the model.
+        spec: what to build.
+        known: columns of the training rows.
+
+    Raises:
+        InputError: nobody says them, one is there twice or in no column, or the label is one of them.
+    """
+    where = "[data] features"
+    names = spec.data.features or _own_features(source)
+    if not names:
+        raise InputError(
+            "the model does not say which columns it was fitted on",
+            where=where,
+            hint=f"list them; {spec.data.train} has: {', '.join(known)}",
+        )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{', '.join(map(repr, twice))} twice", where=where, hint="name every column once")
+    if spec.data.label in names:
+        raise InputError(
+            f"{spec.data.label!r} is the label and a feature",
+            where=where,
+            hint="train without it: what is to be predicted is not known when serving",
+        )
+    return tuple(names)
+
+
+def _own_features(source: Source) -> tuple[str, ...]:
+    if source.onnx is None:
+        names = getattr(source.estimator, "feature_names_in_", None)
+        return () if names is None else tuple(str(name) for name in names)
+    try:
+        return input_names(source.onnx)
+    except IntegrityError as error:
+        raise InputError(error.message, where="[model] source") from error
