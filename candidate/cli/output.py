@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from candidate.document import Document
-from candidate.errors import InputError, UnavailableError
+from candidate.errors import InputError
 
 if TYPE_CHECKING:
     from candidate.adapters.attest import Signer
@@ -165,6 +165,6 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     except FileExistsError as error:
         raise InputError("exists already", where=str(path), hint="choose another name, or move it away") from error
     except OSError as error:
-        raise UnavailableError(f"cannot be written: {error.strerror}", where=str(path)) from error
+        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)

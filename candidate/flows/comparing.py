@@ -1,6 +1,7 @@
 """Compare a challenger with the champion on rows neither has seen, and sign what follows."""
 
 import io
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -219,12 +220,14 @@ def decision_statement(decision: Decision) -> Statement:
     return Statement(subject=(subject,), predicate_type=DECISION_TYPE, predicate=decision.model_dump(mode="json"))
 
 
-def write_outcome(out: Path, name: str, decision: bytes, files: dict[str, bytes]) -> Path:
-    """Write ``NAME.json`` and its evidence folder, all or nothing.
+def refuse_existing(out: Path, name: str) -> tuple[Path, Path]:
+    """Return where a decision and its evidence will be, if nothing is there yet.
 
     Raises:
-        InputError: they exist already; a decision is never overwritten.
+        InputError: something is; a decision is never overwritten.
     """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InputError(f"{name!r} is no name for a decision", where="--name", hint="use letters, digits and dashes")
     target, folder = out / f"{name}.json", out / evidence_folder(name)
     for path in (target, folder):
         if path.exists():
@@ -233,17 +236,31 @@ def write_outcome(out: Path, name: str, decision: bytes, files: dict[str, bytes]
                 where=str(out),
                 hint="give another --out folder or --name",
             )
-    out.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out))
+    return target, folder
+
+
+def write_outcome(out: Path, name: str, decision: bytes, files: dict[str, bytes]) -> Path:
+    """Write ``NAME.json`` and its evidence folder, all or nothing.
+
+    Raises:
+        InputError: they exist already, or cannot be written.
+    """
+    target, folder = refuse_existing(out, name)
+    staging: Path | None = None
     try:
+        out.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out))
         (staging / "evidence").mkdir()
         for file, data in files.items():
             (staging / "evidence" / file).write_bytes(data)
         (staging / "decision").write_bytes(decision)
         (staging / "evidence").rename(folder)
         (staging / "decision").rename(target)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=str(out)) from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
     return target
 
 
@@ -291,8 +308,8 @@ def compare(
     now = datetime.now(UTC) if now is None else now
     rules = policy if isinstance(policy, Policy) else read_policy(Path(policy))
     data, out = Path(data), None if out is None else Path(out)
-    if out is not None and (out / f"{name}.json").exists():
-        write_outcome(out, name, b"", {})  # refuses before the long work, not after it
+    if out is not None:
+        refuse_existing(out, name)  # before the long work, not after it
     with ExitStack() as stack:
         incumbent = find_incumbent(
             str(champion),

@@ -85,10 +85,12 @@ def predict(
         if writer is not None and partial is not None and out is not None:
             writer.close()
             partial.rename(out)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror or error}", where=str(out)) from error
     finally:
         if writer is not None:
             writer.close()
         if partial is not None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 partial.unlink()
     return Predicted(bundle=opened.ref, rows=count, path=None if out is None else str(out), attested=attested)

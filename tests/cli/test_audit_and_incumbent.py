@@ -19,6 +19,7 @@ from candidate.flows.showing import read_decision
 
 Answer = Callable[..., tuple[int, dict[str, Any]]]
 GO = "decisions/go.json"
+COMPARED = ("--champion", "registry#small/prod", "--policy", "policy.toml", "--data", "few.parquet")
 
 
 @pytest.fixture
@@ -224,3 +225,27 @@ def test_a_terminal_sees_colour_and_progress(
     assert "scoring" in drawn
     assert "100%" in drawn
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", "BUNDLE", "few.parquet", "--out", "models.py/x.parquet"),
+        ("compare", "BUNDLE", *COMPARED, "--out", "models.py/x"),
+        ("compare", "BUNDLE", *COMPARED, "--out", "decisions", "--name", "../x"),
+        ("unpack", "BUNDLE", "models.py/x"),
+        ("build", "v1.toml", "--out", "models.py/x"),
+        ("key", "new", "models.py/x.pem"),
+        ("registry", "new", "models.py/x", "--trust", "trust.toml"),
+        ("report", GO, "--out", "models.py/x.md"),
+        ("init", "models.py/x"),
+    ],
+)
+def test_what_cannot_be_written_is_a_usage_error(answer: Answer, project: Any, arguments: tuple[str, ...]) -> None:
+    """A place that is no folder, or a name that leads out of it: exit code 2, and nothing is written anywhere."""
+    before = sorted(path.name for path in project.root.rglob("*"))
+    bundle = str(project.bundle("2.0.0"))
+    code, found = answer(*(bundle if word == "BUNDLE" else word for word in arguments))
+
+    assert (code, found["kind"]) == (2, "error")
+    assert before == sorted(path.name for path in project.root.rglob("*"))
