@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import inspect
 import pickle
+import struct
 import sys
 import traceback
 import zipfile
@@ -35,7 +36,7 @@ FAILURES = (
     ValueError,
 )
 """What the user's own code raises when it fails; where it did is said, because it is theirs to mend."""
-UNREADABLE = (*FAILURES, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (*FAILURES, pickle.UnpicklingError, struct.error, zipfile.BadZipFile, zlib.error)
 """What a model file raises that was cut off, is none, or was written by other versions."""
 KINDS = "model.onnx, module:object, script.py:object, model.skops or model.joblib"
 
