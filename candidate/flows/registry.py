@@ -12,11 +12,12 @@ from candidate.adapters import attest, trust
 from candidate.adapters.attest import Signer
 from candidate.adapters.stores.directory import DirectoryStore
 from candidate.document import canonical, digest_of
+from candidate.documents.decision import Decision
 from candidate.documents.entry import Artifact, Entry, Genesis, Preflight
 from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import ShaDigest
 from candidate.documents.results import ChannelStatus, History, HistoryEntry, Status
-from candidate.documents.statement import ENTRY_TYPE, Statement, Subject
+from candidate.documents.statement import DECISION_TYPE, ENTRY_TYPE, Statement, Subject
 from candidate.documents.trust import RoleName, TrustPolicy
 from candidate.errors import InputError, IntegrityError, RefusedError, StaleError
 from candidate.flows.verifying import Bundle, check_release, inspect, replay
@@ -83,12 +84,18 @@ class Registry:
             raise IntegrityError(f"trust policy cannot be used: {error.message}", where="registry.json") from error
         return cls(Path(path), store, genesis)
 
-    def log(self) -> Iterator[tuple[LogState, Logged]]:
-        """Yield every entry with the state after it, each checked: attestation, role, chain and rules.
+    def log(self, *, decisions: bool = True) -> Iterator[tuple[LogState, Logged]]:
+        """Yield every entry with the state after it, each checked: attestation, role, chain, rules and decision.
+
+        Args:
+            decisions: also read the decision that each promotion cites, and hold the entry to it. Only
+                a rollback does without: a decision that rotted must not keep anybody from going back.
 
         Raises:
             IntegrityError: an entry's bytes, chain or form is broken.
-            RefusedError: an entry is not signed by a key with the right role, or breaks a rule.
+            RefusedError: an entry is not signed by a key with the right role, breaks a rule, or
+                promotes what no approver said go to.
+            UnavailableError: a cited decision is gone.
         """
         state = start(self.genesis)
         for sequence, data in self.store.entries():
@@ -97,6 +104,8 @@ class Registry:
                 state = extend(state, logged.entry, logged.digest)
             except StaleError as error:  # committed all the same: the log itself is broken
                 raise IntegrityError(error.message, where=error.where) from error
+            if decisions:
+                self._check_decided(logged.entry)
             yield state, logged
 
     def _checked(self, sequence: int, data: bytes) -> Logged:
@@ -112,10 +121,33 @@ class Registry:
         check_role(self.genesis.trust, entry.action, attested.key_id, [m.channel for m in entry.moves], where)
         return Logged(entry=entry, digest=digest_of(data), key_id=attested.key_id)
 
-    def state(self) -> LogState:
-        """Return what the whole log says, every entry checked."""
+    def _check_decided(self, entry: Entry) -> None:
+        """Hold every move to the decision that it cites: whoever wrote the entry may have been wrong, or worse."""
+        where, policy = f"log entry {entry.sequence}", self.genesis.trust
+        for move in entry.moves:
+            if move.decision is None:
+                continue
+            data = self.store.read_blob(move.decision)
+            statement = attest.check(
+                data, trust.standing_keys(policy, "approver"), where=f"{where}: decision"
+            ).statement
+            if statement.predicate_type != DECISION_TYPE:
+                raise RefusedError(f"cites an attestation of {statement.predicate_type} as its decision", where=where)
+            decision = Decision.from_bytes(canonical(statement.predicate), where=f"{where}: decision")
+            champion = None if decision.champion is None else decision.champion.digest
+            said = (decision.outcome, decision.challenger, champion, decision.registry, decision.channel)
+            if said != ("go", ref_of(move.to), move.from_, entry.registry, move.channel):
+                raise RefusedError(
+                    f"cites a decision that does not say so: it is a {decision.outcome} for "
+                    f"{decision.challenger.name} {decision.challenger.version} on {decision.channel}",
+                    where=where,
+                    hint="somebody promoted without a go: roll back, and look at who signed the entry",
+                )
+
+    def state(self, *, decisions: bool = True) -> LogState:
+        """Return what the whole log says, every entry checked as ``log`` says."""
         state = start(self.genesis)
-        for after, _ in self.log():
+        for after, _ in self.log(decisions=decisions):
             state = after
         return state
 
@@ -217,7 +249,7 @@ class Registry:
             IndeterminateError: it may or may not be written; run the same command again.
         """
         data = attest.attest(entry_statement(entry), signer).to_bytes()
-        state = self.state()
+        state = self.state(decisions=entry.action == "promote")
         if state.head_digest != entry.previous:
             raise StaleError(
                 f"somebody else wrote entry {state.head} first",

@@ -228,7 +228,7 @@ def rollback(
             "a rollback needs a reason", where="--reason", hint="one line that the morning shift understands"
         )
     check_role(registry.genesis.trust, "rollback", signer.key_id, [channel], "--key", now=now)
-    state = registry.state()
+    state = registry.state(decisions=False)
     before = state.channel(channel)
     if to is not None and before.champion is not None and same_target(before.champion, to):
         _check_only_one(before, before.champion, to)

@@ -14,6 +14,7 @@ from candidate.documents.entry import Entry
 from candidate.documents.statement import DECISION_TYPE
 from candidate.errors import CandidateError, IntegrityError, RefusedError, UnavailableError
 from candidate.flows.registry import Registry, entry_statement
+from tests.bundles import go_decision
 from tests.releasing.conftest import CHANNEL, Stage
 
 Make = Callable[[Path], Stage]
@@ -230,9 +231,42 @@ def test_an_entry_that_names_a_bundle_wrongly_serves_none(three: Stage, lie: str
     if lie == "bundle":  # else the log refuses a way back to itself
         move = move.model_copy(update={"rollback": move.rollback[:1]})
     three.log[3] = signed(entry.model_copy(update={"moves": (move,)}), three.promoter)
-    with pytest.raises(IntegrityError, match="the log names"):
+    with pytest.raises((IntegrityError, RefusedError), match=r"the log names|does not say so"):
         three.registry.champion(CHANNEL)
     assert three.back().to.version == "2.0.0", "and it does not hinder a rollback"
+
+
+@pytest.mark.parametrize("lie", ["no-go", "other bundle", "other channel", "other champion", "no decision", "stranger"])
+def test_a_promotion_without_a_go_is_noticed_by_every_reader(three: Stage, lie: str, stranger: Signer) -> None:
+    """A promoter's key alone makes nobody champion: the cited decision is read again, and must say so."""
+    entry = last(three)
+    decision = three.decision("3.0.0", "2.0.0")
+    changed = {
+        "no-go": go_decision(decision.challenger, outcome="no-go", champion=decision.champion, channel=CHANNEL),
+        "other bundle": three.decision("1.0.0", "2.0.0"),
+        "other channel": decision.model_copy(update={"channel": "tiny/staging"}),
+        "other champion": three.decision("3.0.0", "1.0.0"),
+    }.get(lie, decision)
+    changed = changed.model_copy(update={"registry": entry.registry})
+    data = three.signed(changed, stranger if lie == "stranger" else None)
+    if lie == "no decision":
+        data = signed(entry, three.promoter)
+    digest = three.registry.store.put_blob(data)
+    move = entry.moves[0].model_copy(update={"decision": digest})
+    three.log[3] = signed(entry.model_copy(update={"moves": (move,)}), three.promoter)
+
+    assert reading(three.registry.path) is RefusedError
+    assert three.back().to.version == "2.0.0"
+
+
+def test_a_decision_that_rotted_does_not_keep_anybody_from_going_back(three: Stage) -> None:
+    """Status says that the decision is gone; a rollback works all the same."""
+    decision = last(three).moves[0].decision
+    assert decision is not None
+    three.blob(decision).unlink()
+
+    assert reading(three.registry.path) is UnavailableError
+    assert three.back().to.version == "2.0.0"
 
 
 def test_a_log_that_cannot_be_read_is_unavailable(two: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
