@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import ParamSpec
 
 import pytest
 
@@ -19,6 +20,7 @@ from candidate.documents.evidence import BundleRef
 from candidate.documents.results import Moved
 from candidate.documents.statement import RELEASE_TYPE
 from candidate.documents.trust import RoleKeys, TrustPolicy
+from candidate.errors import CandidateError
 from candidate.flows.registry import Registry
 from candidate.flows.releasing import promote, rollback
 from tests.bundles import NAME, Recipe, decision_statement, go_decision, release, tiny_recipe
@@ -249,3 +251,24 @@ def _three(
 def three(_three: Stage, tmp_path: Path) -> Stage:
     """A registry in which 1.0.0, 2.0.0 and 3.0.0 were promoted."""
     return _three.copy(tmp_path / "three")
+
+
+Make = Callable[[Path, TrustPolicy | None], Stage]
+P = ParamSpec("P")
+
+
+def tree(path: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def refused(
+    stage: Stage, error: type[CandidateError], says: str, act: Callable[P, object], *args: P.args, **named: P.kwargs
+) -> CandidateError:
+    """Assert that this is refused with this very leaf, and that not one byte of the registry changed."""
+    before = tree(stage.registry.path)
+    with pytest.raises(error, match=says) as caught:
+        act(*args, **named)
+    assert type(caught.value) is error
+    assert tree(stage.registry.path) == before
+    return caught.value

@@ -1,10 +1,8 @@
-"""Promote and roll back: what moves, what does not, and what every refusal leaves untouched."""
+"""Forward: a promotion, and everything that keeps one from happening."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import ParamSpec
 
 import numpy as np
 import pytest
@@ -17,40 +15,16 @@ from candidate.documents.evidence import BundleRef
 from candidate.documents.statement import ENTRY_TYPE
 from candidate.documents.trust import Revoked, RoleKeys, TrustPolicy
 from candidate.errors import (
-    CandidateError,
     InputError,
     IntegrityError,
     RefusedError,
     StaleError,
     UnavailableError,
 )
-from candidate.flows.registry import Registry, check_builder
-from candidate.flows.releasing import export, promote, rollback
+from candidate.flows.registry import check_builder
+from candidate.flows.releasing import promote
 from tests.bundles import decision_statement, go_decision, tiny_recipe
-from tests.releasing.conftest import CHANNEL, Release, Stage, sealed
-
-Make = Callable[[Path, TrustPolicy | None], Stage]
-P = ParamSpec("P")
-
-
-def tree(path: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
-    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
-
-
-def refused(
-    stage: Stage, error: type[CandidateError], says: str, act: Callable[P, object], *args: P.args, **named: P.kwargs
-) -> CandidateError:
-    """Assert that this is refused with this very leaf, and that not one byte of the registry changed."""
-    before = tree(stage.registry.path)
-    with pytest.raises(error, match=says) as caught:
-        act(*args, **named)
-    assert type(caught.value) is error
-    assert tree(stage.registry.path) == before
-    return caught.value
-
-
-# --- forward -----------------------------------------------------------------------------------
+from tests.releasing.conftest import CHANNEL, Make, Release, Stage, refused, sealed, tree
 
 
 def test_a_first_release_moves_from_nothing(stage: Stage) -> None:
@@ -306,207 +280,3 @@ def test_a_revoked_bundle_is_no_way_back_either(three: Stage) -> None:
     check_builder(bundle, three.registry.genesis.trust, now=three.now)
     with pytest.raises(RefusedError, match="is revoked"):
         check_builder(bundle, three.registry.genesis.trust.model_copy(update={"revoked": revoked}), now=three.now)
-
-
-# --- back --------------------------------------------------------------------------------------
-
-
-def test_a_rollback_returns_to_the_champion_before(three: Stage) -> None:
-    """One step back; the bundle returned from is quarantined, and the entry says who and why."""
-    moved = three.back(reason="  late by an hour \n")
-    old, new = three.releases["3.0.0"].ref, three.releases["2.0.0"].ref
-    assert (moved.from_, moved.to, moved.rollback_target, moved.sequence) == (
-        old,
-        new,
-        three.releases["1.0.0"].ref,
-        4,
-    )
-    [row] = three.registry.status().channels
-    assert (row.action, row.reason, row.by) == ("rollback", "late by an hour", three.oncall.key_id)
-    assert row.quarantined == (old.digest,)
-
-
-def test_rolling_back_twice_goes_further(three: Stage) -> None:
-    """Twice is two steps back, never there and back again; a third has nowhere to go."""
-    assert [three.back().to.version, three.back().to.version] == ["2.0.0", "1.0.0"]
-    error = refused(three, UnavailableError, "no earlier champion", three.back)
-    assert error.exit_code == 9
-
-
-def test_a_rollback_to_a_named_bundle(three: Stage, tmp_path: Path) -> None:
-    """A version, a digest, and the beginning of one each lead to the very bundle."""
-    digest = three.releases["1.0.0"].ref.digest
-    for number, to in enumerate(("1.0.0", digest, digest[7:15], digest[:15])):
-        copy = three.copy(tmp_path / str(number))
-        assert copy.back(to).to.digest == digest
-        assert copy.way_back == []
-
-
-def test_a_rollback_to_the_champion_of_now_is_done_already(three: Stage) -> None:
-    """A rollback run twice with the same target is done once."""
-    three.back("2.0.0")
-    before = tree(three.registry.path)
-    again = three.back("2.0.0")
-    assert (again.already, again.sequence, again.to.version) == (True, 4, "2.0.0")
-    assert again.rollback_target == three.releases["1.0.0"].ref
-    assert tree(three.registry.path) == before
-
-
-def test_a_version_that_the_champion_shares_with_a_target_has_to_be_told_apart(stage: Stage) -> None:
-    """Two bundles of one version: the version alone is refused, not taken for done; a digest says which."""
-    stage.line("1.0.0", "2.0.0")
-    stage.promote("twin", stage.go("twin", "2.0.0"))
-    old, new = stage.releases["2.0.0"].ref, stage.releases["twin"].ref
-    assert (old.version, new.version) == ("2.0.0", "2.0.0")
-    error = refused(stage, InputError, "'2.0.0' is the champion and a rollback target", stage.back, "2.0.0")
-    assert (old.digest[7:19] in error.hint, new.digest[7:19] in error.hint) == (True, True)
-    assert stage.back(new.digest).already
-    assert stage.back(old.digest[7:15]).to == old
-    assert stage.back("2.0.0").already, "and now only one is meant"
-
-
-@pytest.mark.parametrize("to", ["9.9.9", "3.0", "", "abcdef0"])
-def test_a_rollback_to_nothing_known_is_refused(three: Stage, to: str) -> None:
-    """What names no target is bad input, and the hint says what there is."""
-    error = refused(three, InputError, "is no rollback target", three.back, to)
-    assert "2.0.0" in error.hint
-    assert "1.0.0" in error.hint
-
-
-@pytest.mark.parametrize("reason", ["", "  \n"])
-def test_a_rollback_needs_a_reason(three: Stage, reason: str) -> None:
-    """Whoever reads the log in the morning wants to know why."""
-    refused(three, InputError, "needs a reason", three.back, reason=reason)
-
-
-def test_an_unknown_channel_is_named(three: Stage) -> None:
-    """A misspelt channel is answered with those there are, on the way back and in status."""
-
-    def back() -> None:
-        rollback(registry=three.registry, channel="tiny/prd", signer=three.oncall, reason="so", now=three.now)
-
-    for act in (back, lambda: three.registry.status("tiny/prd")):
-        assert refused(three, InputError, "no channel 'tiny/prd'", act).hint == f"this registry has: {CHANNEL}"
-
-
-def test_a_broken_champion_does_not_hinder_a_rollback(three: Stage) -> None:
-    """The bundle that one leaves need not even be there, nor the decision that made it champion."""
-    three.spoil("3.0.0")
-    three.blob(three.artifacts["3.0.0"].index).unlink()
-    assert three.back().to.version == "2.0.0"
-
-
-def test_a_broken_target_is_skipped_for_the_next(three: Stage) -> None:
-    """The nearest target that works is taken, and what was skipped is said."""
-    three.spoil("2.0.0")
-    moved = three.back()
-    assert (moved.to.version, len(moved.skipped)) == ("1.0.0", 1)
-    assert moved.skipped[0].startswith("tiny 2.0.0: ")
-    assert three.way_back == []
-
-
-def test_a_named_target_is_not_skipped(three: Stage) -> None:
-    """Who names a target gets that one or none."""
-    three.spoil("2.0.0")
-    refused(three, UnavailableError, "no rollback target can be relied on: tiny 2.0.0", three.back, "2.0.0")
-
-
-def test_no_target_that_works_is_said_with_every_reason(three: Stage) -> None:
-    """When all are broken, nothing moves, and the message names each."""
-    for version in ("1.0.0", "2.0.0"):
-        three.spoil(version)
-    error = refused(three, UnavailableError, "tiny 2.0.0: .*; tiny 1.0.0: ", three.back)
-    assert error.exit_code == 9
-
-
-def test_promoting_a_bundle_again_mends_its_blobs(three: Stage) -> None:
-    """A rotten blob is replaced by the whole one that a promotion of the same bundle brings."""
-    three.back()
-    three.spoil("3.0.0")
-    three.promote("3.0.0", three.go("3.0.0", "2.0.0"))
-    assert three.registry.champion(CHANNEL)[0] is not None
-
-
-def test_an_empty_channel_has_nothing_to_return_to(stage: Stage) -> None:
-    """A rollback before any release is bad input; after the first one it is unavailable."""
-    refused(stage, InputError, "no channel", stage.back)
-    stage.line("1.0.0")
-    refused(stage, UnavailableError, "no earlier champion", stage.back)
-
-
-# --- what is stored ----------------------------------------------------------------------------
-
-
-def test_losing_the_refs_changes_nothing(three: Stage) -> None:
-    """The cache is for other tools; status and history are read from the log, and a rollback works without it."""
-    status, history = three.registry.status(), three.registry.history()
-    for file in sorted((three.registry.path / "refs").rglob("*"), reverse=True):
-        file.rmdir() if file.is_dir() else file.unlink()
-    (three.registry.path / "refs").rmdir()
-    assert (three.registry.status(), three.registry.history()) == (status, history)
-    assert three.back().to.version == "2.0.0"
-    assert (three.registry.path / "refs" / f"{CHANNEL}.json").is_file()
-
-
-def test_a_lying_ref_changes_nothing(three: Stage) -> None:
-    """Whatever the cache says, the log says who is champion."""
-    (three.registry.path / "refs" / f"{CHANNEL}.json").write_bytes(b'{"champion":"1.0.0"}')
-    assert three.champion == "3.0.0"
-
-
-@pytest.mark.parametrize("version", ["1.0.0", "2.0.0", "3.0.0"])
-def test_an_export_is_the_very_file(three: Stage, tmp_path: Path, version: str) -> None:
-    """What comes out of a registry is byte for byte what went in, and of the size that the store says."""
-    out, file = tmp_path / "out.candidate", three.releases[version].path
-    artifact = three.artifacts[version]
-    assert export(three.registry, artifact, out) == digest_of(file.read_bytes())
-    assert out.read_bytes() == file.read_bytes()
-    assert three.registry.store.bundle(artifact).size_bytes == file.stat().st_size
-
-
-def test_a_broken_bundle_is_not_exported(three: Stage, tmp_path: Path) -> None:
-    """No partial file is left."""
-    three.spoil("2.0.0")
-    with pytest.raises(IntegrityError):
-        export(three.registry, three.artifacts["2.0.0"], tmp_path / "out.candidate")
-    assert [file.name for file in tmp_path.iterdir()] == ["three"]
-
-
-def test_the_champion_is_read_with_the_entry_that_made_it(three: Stage, stage: Stage) -> None:
-    """The champion's bytes are checked on reading; an empty channel has none."""
-    bundle, head = three.registry.champion(CHANNEL)
-    assert bundle is not None
-    assert (bundle.ref, head) == (three.releases["3.0.0"].ref, 3)
-    assert stage.registry.champion(CHANNEL) == (None, 0)
-    three.spoil("3.0.0")
-    with pytest.raises(IntegrityError):
-        three.registry.champion(CHANNEL)
-
-
-def test_history_tells_every_move(three: Stage) -> None:
-    """Each move with its from and to, oldest first; another channel has none."""
-    three.back()
-    rows = three.registry.history(CHANNEL).entries
-    assert [(row.from_ and row.from_.version, row.to.version, row.action) for row in rows] == [
-        (None, "1.0.0", "promote"),
-        ("1.0.0", "2.0.0", "promote"),
-        ("2.0.0", "3.0.0", "promote"),
-        ("3.0.0", "2.0.0", "rollback"),
-    ]
-    assert [row.decision is None for row in rows] == [False, False, False, True]
-    assert three.registry.history("tiny/staging").entries == ()
-
-
-def test_a_registry_is_made_once_and_with_usable_trust(stage: Stage, roles: TrustPolicy, tmp_path: Path) -> None:
-    """An existing folder with something in it, a missing role and a folder that is no registry are bad input."""
-    refused(stage, InputError, "exists already", Registry.create, stage.registry.path, trust=roles)
-    few = {role: keys for role, keys in roles.roles.items() if role != "approver"}
-    with pytest.raises(InputError, match="no keys for approver"):
-        Registry.create(tmp_path / "few", trust=roles.model_copy(update={"roles": few}))
-    file = tmp_path / "file"
-    file.write_bytes(b"")
-    with pytest.raises(InputError, match="cannot be made"):
-        Registry.create(file / "below", trust=roles)
-    with pytest.raises(InputError, match="no registry"):
-        Registry.open(tmp_path / "few")
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "registry"]
