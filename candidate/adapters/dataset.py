@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from candidate.errors import InputError
 
 CHUNK_BYTES = 1 << 20
 BATCH_ROWS = 65_536
+MISSING = "missing value in a column that may not have one"
+FILL = "fill it as the training data was filled"
 
 
 def file_digest(path: Path) -> str:
@@ -138,7 +140,9 @@ def coded_column(batch: Any, name: str) -> tuple[list[Any], NDArray[np.int64]]:
     return coded.dictionary.to_pylist(), np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def feeds(batch: Any, inputs: Sequence[Tensor], *, first_row: int = 0, where: str = "") -> dict[str, NDArray[Any]]:
+def feeds(
+    batch: Any, inputs: Sequence[Tensor], *, first_row: int = 0, where: str = "", filled: Container[str] = ()
+) -> dict[str, NDArray[Any]]:
     """Return the input tensors of a batch, each of shape (rows, 1) in the graph's own dtype.
 
     A missing number is NaN where the tensor holds floats; elsewhere a missing value is refused, and
@@ -150,11 +154,19 @@ def feeds(batch: Any, inputs: Sequence[Tensor], *, first_row: int = 0, where: st
         inputs: the model signature's inputs.
         first_row: number of the batch's first row in its file, for the message.
         where: the file, for the message.
+        filled: inputs in which a missing number is refused as well: no row of training missed it.
 
     Raises:
         InputError: a value does not fit the input; names column and row.
     """
-    return {tensor.name: _tensor(batch, tensor, first_row=first_row, where=where).reshape(-1, 1) for tensor in inputs}
+    found = {}
+    for tensor in inputs:
+        values = _tensor(batch, tensor, first_row=first_row, where=where)
+        if tensor.name in filled and tensor.dtype in {"float32", "float64"} and np.isnan(values).any():
+            place = f"{where}, column {tensor.name}".removeprefix(", ")
+            raise InputError(MISSING, where=_row(place, first_row, np.isnan(values)), hint=FILL)
+        found[tensor.name] = values.reshape(-1, 1)
+    return found
 
 
 def _tensor(batch: Any, tensor: Tensor, *, first_row: int, where: str) -> NDArray[Any]:
@@ -181,9 +193,9 @@ def _tensor(batch: Any, tensor: Tensor, *, first_row: int, where: str) -> NDArra
         raise InputError(f"holds {kind}, the model takes {tensor.dtype}", where=place)
     if column.null_count and tensor.dtype not in {"float32", "float64"}:
         raise InputError(
-            "missing value in a column that may not have one",
+            MISSING,
             where=_row(place, first_row, column.is_null()),
-            hint="fill it as the training data was filled",
+            hint=FILL,
         )
     if tensor.dtype == "string":
         return np.asarray(column.to_numpy(zero_copy_only=False), dtype=object)

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -23,6 +24,25 @@ app = typer.Typer(
     help="Decide whether a trained model may replace the one in production, and prove it.",
     epilog=EXITS,
 )
+
+
+def _version(value: bool) -> None:
+    if value:
+        from candidate import __version__
+
+        typer.echo(f"candidate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Decide whether a trained model may replace the one in production, and prove it."""
+
+
 for module in (bundles, judging, releasing, keys):
     module.register(app)
 

@@ -35,19 +35,20 @@ def build(
 
     with output.progress(quiet=quiet) as progress:
         result = flow(spec, root=root, out=out, signer=output.signer(key), environ=os.environ, progress=progress)
-    output.emit(result, built_text(result), as_json=as_json)
+    output.emit(result, built_text(result), as_json=as_json, quiet=quiet)
 
 
 def show(
     path: Annotated[Path, typer.Argument(help="A bundle, decision, evidence folder or registry.")],
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Say what this file is, without trusting it."""
     from candidate.flows.showing import show as flow
     from candidate.report.text import document_text
 
     document = flow(path)
-    output.emit(document, document_text(document), as_json=as_json)
+    output.emit(document, document_text(document), as_json=as_json, quiet=quiet)
 
 
 def verify(
@@ -59,6 +60,7 @@ def verify(
     decision: Annotated[Path | None, typer.Option("--decision", help="Also require this signed go.")] = None,
     replay: Annotated[bool, typer.Option("--replay/--no-replay", help="Run the golden inputs on this host.")] = True,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Check form, digests, closure, attestation and schema of a bundle, and replay its golden inputs."""
     from candidate.flows.verifying import verify as flow
@@ -72,20 +74,21 @@ def verify(
         replay=replay,
         now=output.now(),
     )
-    output.emit(result, verified_text(result), as_json=as_json)
+    output.emit(result, verified_text(result), as_json=as_json, quiet=quiet)
 
 
 def unpack(
     bundle: BundleFile,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that does not exist yet.")],
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write the members of a bundle into a new folder."""
     from candidate.flows.showing import unpack as flow
     from candidate.report.text import unpacked_text
 
     result = flow(bundle, folder)
-    output.emit(result, unpacked_text(result), as_json=as_json)
+    output.emit(result, unpacked_text(result), as_json=as_json, quiet=quiet)
 
 
 def predict(
@@ -96,6 +99,7 @@ def predict(
     ] = None,
     trust: Trust = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Predict rows by the serving code path: schema enforced, shared transforms."""
     from candidate.flows.predicting import predict as flow
@@ -104,7 +108,7 @@ def predict(
     lines = None if as_json or out is not None else sys.stdout.write
     result = flow(bundle, rows, out=out, each=lines, trust=output.trust(trust, needed=False), now=output.now())
     if lines is None:
-        output.emit(result, predicted_text(result), as_json=as_json)
+        output.emit(result, predicted_text(result), as_json=as_json, quiet=quiet)
 
 
 def evaluate(
@@ -128,7 +132,7 @@ def evaluate(
             now=output.now(),
             progress=progress,
         )
-    output.emit(result, evaluation_text(result), as_json=as_json)
+    output.emit(result, evaluation_text(result), as_json=as_json, quiet=quiet)
 
 
 def bench(
@@ -146,4 +150,4 @@ def bench(
 
     with output.progress(quiet=quiet) as progress:
         result = flow(bundle, against=against, data=data, rounds=rounds, calls=calls, progress=progress)
-    output.emit(result, benchmark_text(result), as_json=as_json)
+    output.emit(result, benchmark_text(result), as_json=as_json, quiet=quiet)

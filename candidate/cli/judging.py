@@ -53,7 +53,7 @@ def compare(
             now=output.now(),
             progress=progress,
         )
-    output.emit(result.decision, decision_text(result.decision), as_json=as_json)
+    output.emit(result.decision, decision_text(result.decision), as_json=as_json, quiet=quiet)
     raise typer.Exit(EXIT_CODES[result.decision.outcome])
 
 
@@ -64,19 +64,21 @@ def audit(
     ] = None,
     trust: Trust = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Recompute a verdict from its evidence; any difference is an integrity error."""
     from candidate.flows.auditing import audit as flow
     from candidate.report.text import audit_text
 
     result = flow(decision, evidence=evidence, trust=output.trust(trust, needed=False), now=output.now())
-    output.emit(result, audit_text(result), as_json=as_json)
+    output.emit(result, audit_text(result), as_json=as_json, quiet=quiet)
 
 
 def report(
     decision: DecisionFile,
     out: Annotated[Path | None, typer.Option("--out", help="A .md file; by default Markdown on stdout.")] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Tell a decision to people: Markdown for a job summary or a pull request."""
     from candidate.documents.decision import Decision
@@ -93,4 +95,4 @@ def report(
     if out is not None:
         output.write_new(out, text.encode())
         text = f"wrote {out}"
-    output.emit(document, text, as_json=as_json)
+    output.emit(document, text, as_json=as_json, quiet=quiet)

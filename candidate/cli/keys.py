@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from candidate.cli import output
-from candidate.cli.output import Json
+from candidate.cli.output import Json, Quiet
 from candidate.documents.trust import RoleName
 from candidate.errors import InputError
 
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path(),
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write candidate.toml, policy.toml, trust.toml and a CI workflow to start from; nothing is overwritten."""
     from candidate.documents.results import Written
@@ -43,7 +44,7 @@ def init(
     for name, text in files.items():
         output.write_new(folder / name, text.encode())
     result = Written(files=tuple(str(folder / name) for name in files))
-    output.emit(result, "\n".join(f"wrote {name}" for name in result.files), as_json=as_json)
+    output.emit(result, "\n".join(f"wrote {name}" for name in result.files), as_json=as_json, quiet=quiet)
 
 
 @key.command("new")
@@ -51,6 +52,7 @@ def key_new(
     path: Annotated[Path, typer.Argument(metavar="KEY", help="Private key to write; the public one goes beside it.")],
     plain: Annotated[bool, typer.Option("--unsafe-no-passphrase", help="Write the key unencrypted.")] = False,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make a key pair: KEY (mode 0600) and KEY with the ending .pub.pem."""
     from candidate.adapters.attest import load_signer, new_key
@@ -73,12 +75,14 @@ def key_new(
         path.unlink()
         raise
     result = KeyInfo(key_id=made.key_id, public_key=made.public_pem, files=(str(path), str(public)))
-    output.emit(result, f"wrote {path} and {public}\nkey id {made.key_id}", as_json=as_json)
+    output.emit(result, f"wrote {path} and {public}\nkey id {made.key_id}", as_json=as_json, quiet=quiet)
 
 
 @key.command("show")
 def key_show(
-    path: Annotated[Path, typer.Argument(metavar="KEY", help="A private or a public key.")], as_json: Json = False
+    path: Annotated[Path, typer.Argument(metavar="KEY", help="A private or a public key.")],
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Print a key's public half and its id."""
     from candidate.adapters.attest import public_key_id
@@ -92,7 +96,7 @@ def key_show(
         public = pem.decode("ascii", "replace")
         key_id = public_key_id(public)
     result = KeyInfo(key_id=key_id, public_key=public, files=(str(path),))
-    output.emit(result, f"{public}key id {key_id}", as_json=as_json)
+    output.emit(result, f"{public}key id {key_id}", as_json=as_json, quiet=quiet)
 
 
 def trust(
@@ -102,6 +106,7 @@ def trust(
     promoter: Annotated[list[Path], typer.Option("--promoter", help="Public key that may promote and roll back.")],
     oncall: Annotated[list[Path] | None, typer.Option("--oncall", help="Public key that may only roll back.")] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write a trust policy: which public keys may say what."""
     from candidate.adapters.trust import write_trust
@@ -119,4 +124,4 @@ def trust(
     if out.is_file() and output.read_bytes(out) == templates()[TRUST_FILE].encode():
         out.unlink()  # what `init` wrote, which trusts nobody yet
     output.write_new(out, write_trust(policy).encode())
-    output.emit(policy, f"wrote {out}", as_json=as_json)
+    output.emit(policy, f"wrote {out}", as_json=as_json, quiet=quiet)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from candidate.flows.progress import Progress
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no story on stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors, and the JSON if asked for.")]
 Key = Annotated[
     Path | None, typer.Option("--key", help="Private key (PEM); its passphrase is read as `candidate key --help` says.")
 ]
@@ -36,13 +36,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def emit(document: Document, text: str, *, as_json: bool) -> None:
-    """Print the document as JSON, or the text."""
+def emit(document: Document, text: str, *, as_json: bool, quiet: bool) -> None:
+    """Print the document as JSON, or the text, or nothing: the exit code says enough to many."""
     if as_json:
         fields = document.model_dump(mode="json", by_alias=True)
         first = {name: fields.pop(name) for name in ("kind", "version") if name in fields}
         sys.stdout.write(json.dumps({**first, **fields}, ensure_ascii=False) + "\n")
-    else:
+    elif not quiet:
         sys.stdout.write(_coloured(text.rstrip("\n")) + "\n")
 
 
@@ -57,12 +57,6 @@ def _coloured(text: str) -> str:
     rest = text[len(word) :]
     colour = _COLOURS.get(word)
     return f"\033[{colour}m{word}\033[0m{rest}" if colour else text
-
-
-def tell(line: str, *, quiet: bool) -> None:
-    """Tell a line of the story on stderr."""
-    if not quiet:
-        sys.stderr.write(line + "\n")
 
 
 @contextmanager

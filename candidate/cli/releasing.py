@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from candidate.cli import output
-from candidate.cli.output import Json, Key, Trust
+from candidate.cli.output import Json, Key, Quiet, Trust
 
 RegistryDir = Annotated[Path, typer.Option("--registry", help="Folder of the registry.")]
 ChannelName = Annotated[str, typer.Option("--channel", help="MODEL/ENVIRONMENT, for example late-flights/prod.")]
@@ -26,6 +26,7 @@ def registry_new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that does not exist yet.")],
     trust: Trust = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Create an empty registry that trusts the keys of trust.toml."""
     from candidate.flows.releasing import Registry
@@ -34,7 +35,7 @@ def registry_new(
     policy = output.trust(trust, needed=True)
     created = Registry.create(folder, trust=policy, now=output.now())  # type: ignore[arg-type]  # needed: never None
     result = created.status()
-    output.emit(result, status_text(result), as_json=as_json)
+    output.emit(result, status_text(result), as_json=as_json, quiet=quiet)
 
 
 def promote(
@@ -44,6 +45,7 @@ def promote(
     channel: ChannelName,
     key: Key = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make a challenger the champion, on a signed go for this champion; the way back is checked first."""
     from candidate.flows.releasing import Registry
@@ -58,7 +60,7 @@ def promote(
         signer=output.needed_signer(key),
         now=output.now(),
     )
-    output.emit(result, moved_text(result), as_json=as_json)
+    output.emit(result, moved_text(result), as_json=as_json, quiet=quiet)
 
 
 def rollback(
@@ -70,6 +72,7 @@ def rollback(
     ] = None,
     key: Key = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Return to the last good champion, or to the one named; it is verified and replayed first."""
     from candidate.flows.releasing import Registry
@@ -84,30 +87,32 @@ def rollback(
         to=to,
         now=output.now(),
     )
-    output.emit(result, moved_text(result), as_json=as_json)
+    output.emit(result, moved_text(result), as_json=as_json, quiet=quiet)
 
 
 def status(
     registry: RegistryDir,
     channel: Annotated[str | None, typer.Option("--channel", help="Only this channel.")] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Say which champion each channel has, since when, and where a rollback would return to."""
     from candidate.flows.releasing import Registry
     from candidate.report.text import status_text
 
     result = Registry.open(registry).status(channel)
-    output.emit(result, status_text(result), as_json=as_json)
+    output.emit(result, status_text(result), as_json=as_json, quiet=quiet)
 
 
 def history(
     registry: RegistryDir,
     channel: Annotated[str | None, typer.Option("--channel", help="Only this channel.")] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """List every promotion and rollback, with who and why."""
     from candidate.flows.releasing import Registry
     from candidate.report.text import history_text
 
     result = Registry.open(registry).history(channel)
-    output.emit(result, history_text(result), as_json=as_json)
+    output.emit(result, history_text(result), as_json=as_json, quiet=quiet)

@@ -162,7 +162,8 @@ def _score(
     predicted = np.empty((batch.num_rows, len(scorers)), dtype=bool)
     for column, scorer in enumerate(scorers):
         signature = scorer.bundle.signature
-        feeds = dataset.feeds(batch, signature.inputs, first_row=first_row, where=data.name)
+        filled = scorer.bundle.filled
+        feeds = dataset.feeds(batch, signature.inputs, first_row=first_row, where=data.name, filled=filled)
         _, score = scores_of(signature, scorer.session.run(feeds))
         if score is None or signature.threshold is None or not np.isfinite(score).all():
             raise InputError(

@@ -25,7 +25,7 @@ BATCH_ROWS = 65_536
 
 def predictions(bundle: Bundle, session: Any, batch: Any, *, first_row: int = 0, where: str = "") -> dict[str, Any]:
     """Return the label and, for a classifier, the score of every row of an Arrow batch."""
-    feeds = dataset.feeds(batch, bundle.signature.inputs, first_row=first_row, where=where)
+    feeds = dataset.feeds(batch, bundle.signature.inputs, first_row=first_row, where=where, filled=bundle.filled)
     labels, scores = scores_of(bundle.signature, session.run(feeds))
     columns: dict[str, Any] = {"prediction": np.asarray(labels)}
     if scores is not None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import typer
 
-from candidate.cli.app import run
+import candidate
+from candidate.cli.app import app, run
 
 Answer = Callable[..., tuple[int, dict[str, Any]]]
 CHECKLIST = 9
@@ -289,6 +291,41 @@ def test_commands_import_only_what_they_need(project: Any) -> None:
         training | {"onnx", "onnxruntime", "pyarrow", "cryptography"}
     )
     assert not imports("status", "--registry", "registry") & (training | {"onnx", "onnxruntime", "pyarrow", "numpy"})
+
+
+def test_quiet_leaves_the_exit_code_to_speak(project: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command takes --quiet: nothing on stdout or stderr but an error."""
+    capsys.readouterr()
+    code = project.run("verify", project.bundle("1.0.0"), "--quiet")
+    nothing = capsys.readouterr()
+    refused = project.run("verify", "models.py", "--quiet")
+    told = capsys.readouterr()
+
+    assert (code, nothing.out, nothing.err) == (0, "", "")
+    assert (refused, told.out) == (6, "")
+    assert told.err.startswith("error: ")
+
+
+def test_every_command_takes_json_and_quiet() -> None:
+    """The two options that a script needs are everywhere."""
+    group = typer.main.get_command(app)
+    commands = [group]
+    without = []
+    while commands:
+        command = commands.pop()
+        inner = getattr(command, "commands", {})
+        commands.extend(inner.values())
+        options = {option for parameter in command.params for option in parameter.opts}
+        if not inner and not {"--json", "--quiet"} <= options:
+            without.append(command.name)
+
+    assert without == []
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """``--version`` prints the package's own."""
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"candidate {candidate.__version__}\n"
 
 
 def test_help_names_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,6 +75,12 @@ class Bundle:
     attestations: tuple[bytes, ...]
     """Sigstore-bundle JSON of each attestation inside; nobody checked who made them."""
 
+    @property
+    def filled(self) -> frozenset[str]:
+        """Features that may not be missing, as the input schema says: no row of training missed them."""
+        properties = self.input_schema["properties"]
+        return frozenset(name for name, said in properties.items() if "null" not in said["type"])
+
     def read(self, name: str) -> bytes:
         """Return a member by its path, hash-checked now.
 
