@@ -1,5 +1,6 @@
 """Rows out of files: streamed, typed as the graph wants them, and every misfit named by column and row."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from candidate.adapters.dataset import batches, coded_column, columns_of_file, feeds, file_digest, row_count
+from candidate.adapters.dataset import (
+    batches,
+    coded_column,
+    columns_of_file,
+    feeds,
+    file_digest,
+    row_count,
+    whole_table,
+)
 from candidate.documents.manifest import Tensor, TensorType
 from candidate.errors import InputError
 
@@ -61,15 +70,23 @@ def test_rows_come_in_order_and_in_batches(tmp_path: Path) -> None:
         (pa.array([1, None]), "int64", "missing value"),
         (pa.array(["x", None]), "string", "missing value"),
         (pa.array([True, None]), "bool", "missing value"),
+        (pa.array(["a", None]).dictionary_encode(), "string", "missing value"),
+        (pa.array([1.0, np.inf]), "float32", "infinite, or beyond what float32 holds"),
+        (pa.array([1.0, -np.inf]), "float64", "infinite, or beyond what float64 holds"),
+        (pa.array([1.0, 1e300]), "float32", "infinite, or beyond what float32 holds"),
+        (pa.array([0, 1 << 40]), "int32", "beyond int32"),
+        (pa.array([0, 1 << 63], pa.uint64()), "int64", "beyond int64"),
+        (pa.array([1, 2], pa.timestamp("s")), "float32", "the model takes float32"),
+        (pa.array([None, None], pa.null()), "string", "holds null"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(column: pa.Array, dtype: TensorType, words: str) -> None:
-    """The message names the file and the column, and the row of a missing value."""
+    """The message names the file and the column, and the row of a missing or infinite value."""
     with pytest.raises(InputError, match=words) as refused:
         feeds(batch(c=column), [tensor("c", dtype)], first_row=100, where="rows.parquet")
 
     assert refused.value.where.startswith("rows.parquet, column c")
-    assert "missing" not in words or refused.value.where.endswith("row 101")
+    assert not words.startswith(("missing", "infinite")) or refused.value.where.endswith("row 101")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +97,13 @@ def test_a_value_that_does_not_fit_is_refused(column: pa.Array, dtype: TensorTyp
         (pa.array([2**24 + 1, 2**40 + 1]), "int64", [2**24 + 1, 2**40 + 1]),
         (pa.array(["a", "b", "a"]).dictionary_encode(), "string", ["a", "b", "a"]),
         (pa.array([None, None], type=pa.null()), "float32", [np.nan, np.nan]),
+        (pa.array([True, None]), "float32", [1.0, np.nan]),
+        (pa.array([Decimal("1.5"), None]), "float64", [1.5, np.nan]),
+        (pa.array([1.5, None]).dictionary_encode(), "float32", [1.5, np.nan]),
+        (pa.array([True, False]), "int64", [1, 0]),
+        (pa.array([True, False]), "bool", [True, False]),
+        (pa.array([7, -7], pa.int8()), "int32", [7, -7]),
+        (pa.array(["a", "ø"], pa.large_string()), "string", ["a", "ø"]),
     ],
 )
 def test_a_value_that_fits_becomes_its_tensor(column: pa.Array, dtype: TensorType, expected: list[object]) -> None:
@@ -138,3 +162,36 @@ def test_a_coded_column_has_each_value_once() -> None:
     assert [values[code] for code in codes] == [1.0, None, None, 1.0]
     values, codes = coded_column(batch(c=pa.array(["a", None, "b"]).dictionary_encode()), "c")
     assert [values[code] for code in codes] == ["a", None, "b"]
+
+
+def test_a_file_that_breaks_off_is_refused_by_whatever_reads_it(tmp_path: Path) -> None:
+    """A CSV with a ragged row far from its beginning; counting and streaming both say so."""
+    path = tmp_path / "ragged.csv"
+    path.write_text("a,b\n" + "1,2\n" * 600_000 + "1,2,3\n")
+
+    with pytest.raises(InputError, match="cannot be read to its end"):
+        row_count(path)
+    with pytest.raises(InputError, match="cannot be read to its end"):
+        list(batches(path, ["a"]))
+
+
+def test_a_number_that_training_never_missed_may_not_be_missing() -> None:
+    """The trained pipeline would have raised an error; the graph would have answered."""
+    rows = batch(a=pa.array([1.0, None, float("nan")]), b=pa.array([1, None, 3]))
+    inputs = [tensor("a", "float32"), tensor("b", "float64")]
+    assert np.isnan(feeds(rows, inputs)["a"]).sum() == 2
+
+    for name in ("a", "b"):
+        with pytest.raises(InputError, match="missing value") as refused:
+            feeds(rows, inputs, first_row=10, where="r.parquet", filled={name})
+        assert refused.value.where == f"r.parquet, column {name}, row 11"
+
+
+def test_a_whole_table_has_rows(tmp_path: Path) -> None:
+    """All batches as one, and a file without rows is refused."""
+    pd.DataFrame({"a": range(100_000)}).to_parquet(tmp_path / "full.parquet")
+    pd.DataFrame({"a": [1.0]})[:0].to_parquet(tmp_path / "empty.parquet")
+
+    assert whole_table(tmp_path / "full.parquet", ["a"]).num_rows == 100_000
+    with pytest.raises(InputError, match="no rows"):
+        whole_table(tmp_path / "empty.parquet", ["a"])

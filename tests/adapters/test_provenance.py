@@ -50,6 +50,19 @@ def test_an_edited_checkout_is_dirty(checkout: Path) -> None:
     assert code_record("train.py:fit", checkout / "train.py", checkout).dirty is True
 
 
+def test_what_building_leaves_behind_does_not_make_a_checkout_dirty(checkout: Path) -> None:
+    """A bundle beside its source, and what Python caches of an import, are no change; a new script is one."""
+    (checkout / "bundles").mkdir()
+    (checkout / "bundles" / "m-1.candidate").write_bytes(b"x")
+    (checkout / "package" / "__pycache__").mkdir(parents=True)
+    (checkout / "package" / "__pycache__" / "train.cpython-311.pyc").write_bytes(b"x")
+    assert code_record("train.py:fit", checkout / "train.py", checkout).dirty is False
+
+    (checkout / "package" / "new.py").write_text("x = 1\n")
+    assert code_record("train.py:fit", checkout / "train.py", checkout).dirty is True
+    assert code_record("new.py:fit", checkout / "package" / "new.py", checkout).dirty is True
+
+
 def test_without_a_checkout_nothing_is_made_up(tmp_path: Path) -> None:
     """No commit is null, and so is whether it was clean."""
     record = code_record("model.onnx", None, tmp_path)
