@@ -264,7 +264,7 @@ def _member(path: str, role: MemberRole, data: bytes, where: str) -> Member:
 def _members(inputs: _Inputs, proven: Proven, record: ExperimentRecord) -> list[Member]:
     spec, signature = inputs.spec, proven.signature
     title = f"{spec.bundle.name} {spec.bundle.version}"
-    bill = recording.bill_of_materials(spec, record, digest_of(proven.model))
+    bill = recording.bill_of_materials(spec, signature, record, digest_of(proven.model))
     return [
         Member(MODEL_PATH, "model", proven.model),
         Member(SIGNATURE_PATH, "signature", signature.to_bytes()),
@@ -307,7 +307,7 @@ def _statements(spec: BuildSpec, manifest: BundleManifest, content: oci.Content)
     name, version = spec.bundle.name, spec.bundle.version
     data = manifest.to_bytes()
     own = Member(MANIFEST_PATH, "manifest", data).file
-    parameters: dict[str, JsonValue] = {"source": spec.model.source, "float": spec.model.float}
+    parameters: dict[str, JsonValue] = {"source": recording.shown(spec.model.source), "float": spec.model.float}
     return [
         oci.release_statement(name, version, content.digest),
         integrity_statement(name, version, [*manifest.files, own]),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import JsonValue, ValidationError
@@ -134,7 +134,7 @@ def experiment(
     estimator = _parameters(source.estimator)
     if estimator:
         params["estimator"] = {"class": type(source.estimator).__name__, "params": estimator}
-    code = provenance.code_record(spec.model.source, source.file, root)
+    code = provenance.code_record(shown(spec.model.source), source.file, root)
     data = DataRecord(
         digest=data_digest,
         rows=rows,
@@ -190,7 +190,12 @@ def _license(identifier: str) -> dict[str, dict[str, str]]:
     return {"license": {"name" if own else "id": identifier}}
 
 
-def bill_of_materials(spec: BuildSpec, record: ExperimentRecord, model_digest: str) -> bytes:
+def shown(text: str) -> str:
+    """Return a path as the specification gives it, but never where on this machine that is."""
+    return PurePath(text).name if PurePath(text).is_absolute() else text
+
+
+def bill_of_materials(spec: BuildSpec, signature: ModelSignature, record: ExperimentRecord, model_digest: str) -> bytes:
     """Return a CycloneDX 1.6 document: the model, its training data and its libraries. No random serial."""
     name, version = spec.bundle.name, spec.bundle.version
     libraries = [
@@ -200,7 +205,7 @@ def bill_of_materials(spec: BuildSpec, record: ExperimentRecord, model_digest: s
     data = {
         "type": "data",
         "bom-ref": "training-data",
-        "name": spec.data.snapshot or spec.data.train,
+        "name": spec.data.snapshot or shown(spec.data.train),
         "hashes": [{"alg": "SHA-256", "content": record.data.digest.removeprefix("sha256:")}],
     }
     return canonical(
@@ -219,7 +224,7 @@ def bill_of_materials(spec: BuildSpec, record: ExperimentRecord, model_digest: s
                     "hashes": [{"alg": "SHA-256", "content": model_digest.removeprefix("sha256:")}],
                     "modelCard": {
                         "modelParameters": {
-                            "task": "classification" if record.data.label_mean is not None else "supervised",
+                            "task": "classification" if signature.classes else "regression",
                             "datasets": [{"ref": "training-data"}],
                         }
                     },
