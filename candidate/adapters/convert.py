@@ -71,7 +71,7 @@ def convert(
     plain = _unwrapped(estimator)
     apart = _takes_columns(plain)
     graph = _converted(_cast_before_last(plain) if single else plain, columns, bits, apart=apart)
-    _fill_in_double(graph.graph)
+    _fill_in_double(graph.graph, list(_fillings(plain, set())))
     _name_inputs(graph.graph, columns, apart=apart)
     return graph
 
@@ -250,10 +250,31 @@ def _is_truth(column: Column) -> bool:
     return dtype_of(column, 32) == "bool"
 
 
-def _fill_in_double(graph: Any) -> None:
-    """Write every Imputer of floating-point numbers in operators that 64 bits have as well.
+def _fillings(part: Any, seen: set[int]) -> Iterator[tuple[float, ...]]:
+    """Yield what each imputer of an estimator fills in, from anywhere inside the estimator."""
+    if isinstance(part, list | tuple):
+        for inner in part:
+            yield from _fillings(inner, seen)
+    if id(part) in seen or not hasattr(part, "get_params"):
+        return
+    seen.add(id(part))
+    statistics = getattr(part, "statistics_", None)
+    if statistics is not None and statistics.dtype.kind == "f":
+        yield tuple(statistics.tolist())
+    for inner in vars(part).values():
+        yield from _fillings(inner, seen)
 
-    ONNX Runtime has no Imputer of doubles; ``Where(IsNaN(x), filling, x)`` is the same function.
+
+def _fill_in_double(graph: Any, fillings: Sequence[tuple[float, ...]]) -> None:
+    """Write every Imputer of doubles in operators that there are of doubles.
+
+    ONNX Runtime has no Imputer of doubles; ``Where(IsNaN(x), filling, x)`` is the same function. The
+    node's own values are rounded to 32 bits, and histogram boosting splits at values of its training
+    rows, of which the filling is the most frequent: so it is taken from the estimator, exactly.
+
+    Args:
+        graph: changed in place.
+        fillings: values in 64 bits that imputers of the estimator fill in.
     """
     import numpy as np
     from onnx import helper, numpy_helper
@@ -267,7 +288,10 @@ def _fill_in_double(graph: Any) -> None:
             nodes.append(node)
             continue
         filling, missing, mask = (f"{node.output[0]}_{part}{number}" for part in ("filling", "missing", "mask"))
-        array = np.array([values["imputed_value_floats"]], dtype=np.float64)
+        rounded = np.array(values["imputed_value_floats"], dtype=np.float32)
+        with np.errstate(over="ignore"):
+            exact = {one for one in fillings if np.array_equal(np.array(one).astype(np.float32), rounded)}
+        array = np.array(exact.pop() if len(exact) == 1 else rounded, dtype=np.float64).reshape(1, -1)
         graph.initializer.append(numpy_helper.from_array(array, filling))
         marker = float(values.get("replaced_value_float", np.nan))
         if np.isnan(marker):

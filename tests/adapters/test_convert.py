@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_wine
@@ -168,6 +169,24 @@ def test_missing_numbers_are_filled_in_64_bits(marker: float, strategy: str) -> 
     model = make_pipeline(filling, LogisticRegression()).fit(rows, late)
 
     assert furthest(model, rows, ["a", "b"], 64) < 1e-7
+
+
+def test_the_filling_is_exact_to_the_last_bit() -> None:
+    """Histogram boosting splits at values of its rows, and the filling is the most frequent of them."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": rng.integers(0, 300, 3000) / 7.0})
+    late = (np.sin(rows["a"]) > 0).astype(int)
+    rows.loc[::5, "a"] = np.nan
+    for nested in (False, True):
+        imputer = SimpleImputer(strategy="median")
+        first = ColumnTransformer([("n", make_pipeline(imputer, StandardScaler()), ["a"])]) if nested else imputer
+        model = make_pipeline(first, HistGradientBoostingClassifier(max_iter=30)).fit(rows, late)
+        graph = convert(model, columns(rows, ["a"]), 64, single=True).graph
+        (filling,) = [numpy_helper.to_array(t) for t in graph.initializer if "_filling" in t.name]
+
+        assert filling.dtype == np.float64
+        assert filling.ravel().tolist() == [rows["a"].median()]
+        assert furthest(model, rows, ["a"], 64, single=True) < 1e-6
 
 
 ODD = ["hours-per-week", "capital.gain", "my col", "a/b", "1st", "größe", "label", "probabilities", "variable"]
