@@ -222,7 +222,9 @@ def _check_order(signature: ModelSignature, outputs: Mapping[str, NDArray[Any]])
 def prove(
     estimator: Any, table: Any, columns: Sequence[Column], *, label: str, ladder: Sequence[Literal[32, 64]]
 ) -> Proven:
-    """Convert at the first precision whose graph is the estimator, row by row.
+    """Convert at the first precision whose graph is the estimator in every row, or else the nearest one.
+
+    Some rows may differ, up to ``MAX_MISMATCH``; but where a later precision has fewer of them, it is taken.
 
     Args:
         estimator: fitted.
@@ -239,6 +241,7 @@ def prove(
         raise InputError(f"the model knows one class only, {classes[0]}", where="[model] source")
     chosen = _rows(table)
     expected = _expected(estimator, chosen, [column.name for column in columns], scored=bool(classes))
+    good: list[tuple[int, Proven]] = []
     tried: list[str] = []
     failures: list[InputError] = []
     for bits, single in _rungs(ladder):
@@ -255,15 +258,24 @@ def prove(
             failures.append(error)
             continue
         if parity.mismatches <= MAX_MISMATCH * parity.rows:
-            return Proven(model, graph, signature, parity)
+            good.append((parity.mismatches, Proven(model, graph, signature, parity)))
+            if parity.mismatches == 0:
+                break
         tried.append(
             f"{rung}: {parity.mismatches} of {parity.rows} rows differ by more than {TOLERANCE:g}, "
             f"the largest by {parity.max_difference:.3g}, {parity.label_flips} labels flip"
         )
+    if not good:
+        raise _refusal(tried, failures, ladder)
+    return min(good, key=lambda found: found[0])[1]
+
+
+def _refusal(tried: Sequence[str], failures: Sequence[InputError], ladder: Sequence[Literal[32, 64]]) -> InputError:
+    """Return why no precision will do: the figures of each, or what stopped the conversion."""
     if not tried:
-        raise failures[0]
+        return failures[0]
     wider = "try float = 64, " if 64 not in ladder else ""  # noqa: PLR2004 - bits
-    raise InputError(
+    return InputError(
         "the graph is not the model that was trained: " + "; ".join(tried),
         where="[model] float",
         hint=f"{wider}take the scaler out from before a tree model, or export the model to ONNX yourself",

@@ -64,6 +64,22 @@ def test_trees_behind_a_scaler_are_cured_by_64_bits(rows: pd.DataFrame, imputer:
         assert found.max_difference < 1e-6
 
 
+def test_a_nearer_precision_is_preferred_to_one_that_is_near_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forest that loses a row in thousands at 32 bits is allowed so, and better off with none lost at 64."""
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({"age": rng.integers(0, 1500, 6000) / 7.0, "income": rng.integers(0, 900, 6000) / 3.0})
+    table["late"] = (np.sin(table["age"] / 9) + np.cos(table["income"] / 11) > 0).astype("int64")
+    model = make_pipeline(StandardScaler(), RandomForestClassifier(10, max_depth=9, random_state=0))
+    model.fit(table[NUMBERS], table["late"])
+    monkeypatch.setattr("candidate.flows.proving.MAX_MISMATCH", 1.0)
+    narrow, wide = proven(model, table, NUMBERS, 32).parity, proven(model, table, NUMBERS).parity
+
+    assert narrow is not None
+    assert wide is not None
+    assert narrow.mismatches > 0
+    assert (wide.float_bits, wide.mismatches) == (64, 0)
+
+
 def test_an_indicator_of_missing_values_that_the_converter_drops_is_found(rows: pd.DataFrame) -> None:
     """The converter says nothing and drops a column that decides; the figures say it, and nothing is built."""
     holes = rows.copy()
