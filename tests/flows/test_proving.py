@@ -16,6 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClas
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
+from candidate.adapters.runtime import Session
 from candidate.errors import InputError
 from candidate.flows.proving import PARITY_ROWS, Proven, _plain_classes, columns_of, given_graph, golden_rows, prove
 from tests.bundles import tiny_model
@@ -92,17 +93,19 @@ def test_an_indicator_of_missing_values_that_the_converter_drops_is_found(rows: 
 
 
 def test_ties_of_a_forest_are_no_flips() -> None:
-    """Where two classes have exactly the same votes, either label is right."""
+    """Where two classes have the same votes, either label is right: sums of twentieths break the tie by rounding."""
     rng = np.random.default_rng(0)
-    table = pd.DataFrame(
-        {"age": rng.integers(0, 4, 2000).astype(float), "income": rng.integers(0, 4, 2000).astype(float)}
-    )
-    table["late"] = rng.integers(0, 2, 2000)
-    model = RandomForestClassifier(4, max_depth=1, random_state=0).fit(table[NUMBERS], table["late"])
-    found = proven(model, table, NUMBERS).parity
+    table = pd.DataFrame(rng.normal(size=(4000, 2)).astype("float32").astype(float), columns=NUMBERS)
+    table["late"] = rng.integers(0, 2, 4000)
+    model = RandomForestClassifier(20, random_state=0).fit(table[NUMBERS][:400], table["late"][:400])
+    found = proven(model, table, NUMBERS, 32)
+    votes = model.predict_proba(table[NUMBERS])[:, 1]
+    answers = Session(found.model).run({name: table[[name]].to_numpy("float32") for name in NUMBERS})["label"]
 
-    assert found is not None
-    assert found.label_flips == 0
+    assert (answers != model.predict(table[NUMBERS])).sum() > 0
+    assert np.abs(votes[answers != model.predict(table[NUMBERS])] - 0.5).max() < 1e-6
+    assert found.parity is not None
+    assert (found.parity.label_flips, found.parity.mismatches) == (0, 0)
 
 
 def test_many_rows_are_compared_on_a_spread_of_them() -> None:
@@ -115,6 +118,12 @@ def test_many_rows_are_compared_on_a_spread_of_them() -> None:
 
     assert found is not None
     assert found.rows == PARITY_ROWS
+    assert found.float_bits == 32
+
+    table.loc[count - 3 :, "age"] = 1e39  # which 32 bits do not hold
+    found = proven(model, table, ["age"]).parity
+    assert found is not None
+    assert found.float_bits == 64
 
 
 def test_a_regression_is_compared_by_its_value(rows: pd.DataFrame) -> None:
