@@ -37,7 +37,7 @@ from candidate.errors import InputError
 from candidate.flows.latency import LATENCY_SEED, ROLES, THREADS, time_rounds, timing_rows
 from candidate.flows.measuring import Measured, Scorer, is_attested, measure, read_policy
 from candidate.flows.progress import Progress, silent
-from candidate.flows.releasing import Registry
+from candidate.flows.registry import Registry, timestamp
 from candidate.flows.verifying import Bundle, inspect, replay
 from candidate.judgement.gate import Arrays, judge
 
@@ -186,10 +186,6 @@ def _bundle_evidence(
     return evidence, {**files, EVIDENCE_FILE: evidence.to_bytes()}
 
 
-def _timestamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _decide(verdict: Verdict, evidence: Evidence, incumbent: Incumbent, *, now: datetime, hours: int) -> Decision:
     champion = evidence.champion.bundle if evidence.champion is not None else None
     return Decision(
@@ -203,8 +199,8 @@ def _decide(verdict: Verdict, evidence: Evidence, incumbent: Incumbent, *, now: 
         registry=None if incumbent.registry is None else incumbent.registry.genesis.registry,
         channel=incumbent.channel,
         sequence=incumbent.sequence,
-        issued=_timestamp(now),
-        expires=_timestamp(now + timedelta(hours=hours)),
+        issued=timestamp(now),
+        expires=timestamp(now + timedelta(hours=hours)),
         findings=verdict.findings,
         checklist=verdict.checklist,
         risks=verdict.risks,

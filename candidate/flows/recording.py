@@ -18,19 +18,11 @@ from candidate.documents.manifest import (
 )
 from candidate.documents.spec import BuildSpec, FeatureLock, ServingFeature
 from candidate.errors import InputError, IntegrityError
+from candidate.flows.inspecting.schemas import DIALECT, JSON_TYPES
 from candidate.flows.sourcing import Source
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXACT_IN_JSON = (1 << 53) - 1
 """Largest whole number that every reader of JSON agrees on (RFC 8785, I-JSON)."""
-JSON_TYPES = {
-    "float32": "number",
-    "float64": "number",
-    "int64": "integer",
-    "int32": "integer",
-    "bool": "boolean",
-    "string": "string",
-}
 
 
 def input_schema(signature: ModelSignature, columns: Sequence[Column], title: str) -> bytes:
