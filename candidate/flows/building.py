@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import JsonValue, ValidationError
 
 from candidate.adapters import dataset, oci, provenance
-from candidate.adapters.archive import archive_chunks, write_archive
+from candidate.adapters.archive import archive_size, write_archive
 from candidate.adapters.attest import Signer, attest
 from candidate.adapters.convert import Column
 from candidate.adapters.oci import Member
@@ -75,7 +75,7 @@ class _Packed:
 
     @property
     def size_bytes(self) -> int:
-        return sum(len(chunk) for chunk in archive_chunks(self.index, self.blobs))
+        return archive_size(self.index, self.blobs)
 
     def read(self, digest: str) -> bytes:
         return self.blobs[digest]

@@ -8,8 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from candidate.adapters import archive as module
-from candidate.adapters.archive import Archive, archive_bytes, header_of, write_archive
+from candidate.adapters.archive import (
+    Archive,
+    Blob,
+    FileBlob,
+    archive_bytes,
+    archive_size,
+    header_of,
+    reader,
+    write_archive,
+    writer,
+)
 from candidate.document import digest_of
 from candidate.errors import InputError, IntegrityError
 
@@ -127,7 +136,7 @@ def test_check_blobs_tells_every_byte_once(file: Path) -> None:
 
 def test_check_blobs_uses_threads_and_still_finds_the_bad_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parallel hashing raises what sequential hashing would."""
-    monkeypatch.setattr(module, "_PARALLEL_BYTES", 1)
+    monkeypatch.setattr(reader, "_PARALLEL_BYTES", 1)
     path = tmp_path / "c.candidate"
     write_archive(path, index=INDEX, blobs=BLOBS)
     path.write_bytes(path.read_bytes().replace(b"y" * 5000, b"z" + b"y" * 4999))
@@ -178,7 +187,8 @@ def raise_for(call: Callable[[], object]) -> None:
 
 def test_too_many_members_are_refused(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     """The count is capped while it is read, before anything grows."""
-    monkeypatch.setattr(module, "MAX_MEMBERS", 4)
+    for module in (reader, writer):
+        monkeypatch.setattr(module, "MAX_MEMBERS", 4)
 
     with pytest.raises(IntegrityError, match="more than 4 members"):
         Archive.open(file)
@@ -188,9 +198,47 @@ def test_too_many_members_are_refused(monkeypatch: pytest.MonkeyPatch, file: Pat
 
 def test_an_index_too_large_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     """The size in the header decides, not the data."""
-    monkeypatch.setattr(module, "MAX_INDEX_BYTES", 3)
+    for module in (reader, writer):
+        monkeypatch.setattr(module, "MAX_INDEX_BYTES", 3)
 
     with pytest.raises(IntegrityError, match="more than 3"):
         Archive.open(file)
     with pytest.raises(InputError, match="more than 3"):
         archive_bytes(index=INDEX, blobs={})
+
+
+def test_streamed_blobs_make_the_same_file(tmp_path: Path) -> None:
+    """From memory, from a part of a file, and from another bundle: the same bytes, of the size that was foretold."""
+    data = os.urandom(3_000_001)
+    (tmp_path / "weights").write_bytes(b"before" + data + b"after")
+    small, digest = b"small", digest_of(data)
+    held = {digest: data, digest_of(small): small}
+    streamed: dict[str, Blob] = {digest: FileBlob(tmp_path / "weights", 6, len(data)), digest_of(small): small}
+    told: list[int] = []
+    first, second, third = tmp_path / "1", tmp_path / "2", tmp_path / "3"
+    whole = write_archive(first, index=b"{}", blobs=held)
+    assert write_archive(second, index=b"{}", blobs=streamed, progress=told.append) == whole
+    assert sum(told) == second.stat().st_size == archive_size(b"{}", streamed)
+    with Archive.open(second) as archive:
+        assert write_archive(third, index=b"{}", blobs={name: archive.source(name) for name in archive.sizes}) == whole
+    assert first.read_bytes() == second.read_bytes() == third.read_bytes()
+    assert FileBlob.whole(tmp_path / "weights").digest() == digest_of(b"before" + data + b"after")
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "says"), [(0, 10, "has digest"), (1, 10, "became shorter"), (0, 11, "became shorter")]
+)
+def test_a_file_that_changed_meanwhile_leaves_nothing(tmp_path: Path, offset: int, size: int, says: str) -> None:
+    """Other bytes or fewer of them than were named: an error, and no bundle."""
+    (tmp_path / "weights").write_bytes(b"0123456789")
+    blobs = {digest_of(b"something"): FileBlob(tmp_path / "weights", offset, size)}
+    with pytest.raises((InputError, IntegrityError), match=says):
+        write_archive(tmp_path / "bundle", index=b"{}", blobs=blobs)
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Streaming from a missing file says which."""
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        FileBlob.whole(tmp_path / "nowhere")
+    assert caught.value.where.endswith("nowhere")

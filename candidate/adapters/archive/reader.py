@@ -7,70 +7,41 @@ foreign names and trailing data cannot occur. Nothing is ever extracted by name.
 Sources: POSIX.1-1988 ustar, OCI image-spec v1.1 (image layout).
 """
 
-import contextlib
 import hashlib
 import os
 import re
 import stat
-import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self, TypeVar
 
+from candidate.adapters.archive.form import (
+    BLOB_PREFIX,
+    BLOCK,
+    INDEX_NAME,
+    LAYOUT_NAME,
+    MAX_INDEX_BYTES,
+    MAX_LAYOUT_BYTES,
+    MAX_MEMBERS,
+    RECORD,
+    Progress,
+    header_of,
+    padding,
+)
 from candidate.document import digest_of
-from candidate.documents.oci import OciLayout
 from candidate.errors import InputError, IntegrityError, UnavailableError
-
-LAYOUT_NAME = "oci-layout"
-INDEX_NAME = "index.json"
-BLOB_PREFIX = "blobs/sha256/"
-BLOCK = 512
-RECORD = 10_240
-MAX_BLOB_BYTES = 8 * 1024**3 - 1
-"""What eleven octal digits can say; larger weights are split."""
-MAX_MEMBERS = 100_000
-MAX_LAYOUT_BYTES = 4096
-MAX_INDEX_BYTES = 4 * 1024 * 1024
 
 _BLOB_NAME = re.compile(rb"blobs/sha256/[0-9a-f]{64}")
 _SIZE = re.compile(rb"[0-7]{11}\0")
 _CHUNK = 1 << 18
 _PARALLEL_BYTES = 4 << 20
 
-Progress = Callable[[int], None]
 _Answer = TypeVar("_Answer", bytes, int)
-
-
-def header_of(name: str, size: int) -> bytes:
-    """Return the one ustar header (512 bytes) of a regular file in a bundle.
-
-    Args:
-        name: ASCII, at most 100 bytes.
-        size: of the data, below 8 GiB.
-
-    Raises:
-        InputError: the size does not fit the header.
-    """
-    if not 0 <= size <= MAX_BLOB_BYTES:
-        raise InputError(f"blob of {size} bytes, more than {MAX_BLOB_BYTES}", where=name, hint="split the weights")
-    head = bytearray(BLOCK)
-    head[0 : len(name)] = name.encode("ascii")
-    head[100:124] = b"0000644\0" + b"0000000\0" * 2
-    head[124:136] = b"%011o\0" % size
-    head[136:148] = b"00000000000\0"
-    head[148:156] = b" " * 8
-    head[156:157] = b"0"
-    head[257:265] = b"ustar\x0000"
-    head[148:155] = b"%06o\0" % sum(head)
-    return bytes(head)
-
-
-def _padding(size: int) -> int:
-    return -size % BLOCK
 
 
 class Archive:
@@ -208,11 +179,11 @@ class Archive:
             name, size = self._parse(block, offset)
             self._next = offset + BLOCK
             end = self._next + size
-            if end + _padding(size) + 2 * BLOCK > self.size_bytes:
+            if end + padding(size) + 2 * BLOCK > self.size_bytes:
                 raise self._bad(f"member of {size} bytes runs over the end of the file", where=name)
-            if _padding(size) and any(self._bytes_at(end, _padding(size), where=name)):
+            if padding(size) and any(self._bytes_at(end, padding(size), where=name)):
                 raise self._bad("padding is not zero", where=name)
-            offset = end + _padding(size)
+            offset = end + padding(size)
             yield name, size
         expected = offset + 2 * BLOCK
         expected += -expected % RECORD
@@ -253,23 +224,42 @@ class Archive:
             raise self._bad(f"blob has digest {digest_of(data)}", where=digest)
         return data
 
-    def _check(self, digest: str, progress: Progress | None, first: Callable[[str, bytes], None] | None) -> None:
+    def chunks(self, digest: str) -> Iterator[memoryview]:
+        """Yield the bytes of a blob in constant memory; each chunk is gone when the next is asked for.
+
+        The hash is known only at the end: whoever keeps what was yielded keeps it aside until then.
+
+        Raises:
+            IntegrityError: there is no such blob; or, after the last chunk, its bytes have another digest.
+        """
         offset, left = self._place(digest)
-        state, begun = hashlib.sha256(), False
+        state = hashlib.sha256()
         # One buffer for all: fresh ones of this size are mapped and unmapped, and threads wait for that.
         buffer = memoryview(bytearray(min(left, _CHUNK)))
         while left:
             count = self._read_into(buffer[: min(left, _CHUNK)], offset, where=digest)
-            chunk = buffer[:count]
+            state.update(buffer[:count])
+            yield buffer[:count]
+            offset, left = offset + count, left - count
+        if "sha256:" + state.hexdigest() != digest:
+            raise self._bad(f"blob has digest sha256:{state.hexdigest()}", where=digest)
+
+    def source(self, digest: str) -> "ArchivedBlob":
+        """Return a blob to be written into another bundle file.
+
+        Raises:
+            IntegrityError: there is no such blob.
+        """
+        return ArchivedBlob(self, digest, self._place(digest)[1])
+
+    def _check(self, digest: str, progress: Progress | None, first: Callable[[str, bytes], None] | None) -> None:
+        begun = False
+        for chunk in self.chunks(digest):
             if first is not None and not begun:
                 first(digest, bytes(chunk))
             begun = True
-            state.update(chunk)
-            offset, left = offset + count, left - count
             if progress is not None:
-                progress(count)
-        if "sha256:" + state.hexdigest() != digest:
-            raise self._bad(f"blob has digest sha256:{state.hexdigest()}", where=digest)
+                progress(len(chunk))
 
     def check_blobs(
         self,
@@ -307,86 +297,14 @@ class Archive:
                 done.result()
 
 
-def archive_chunks(index: bytes, blobs: Mapping[str, bytes]) -> Iterator[bytes]:
-    """Yield the bytes of a bundle file, in order.
+@dataclass(frozen=True)
+class ArchivedBlob:
+    """A blob of an open bundle file, as a writer takes it."""
 
-    Args:
-        index: bytes of ``index.json``.
-        blobs: bytes of each blob by its ``sha256:…``.
+    archive: Archive
+    digest: str
+    size: int
 
-    Raises:
-        InputError: too many or too large blobs.
-        IntegrityError: a blob is not what its digest says.
-    """
-    if len(blobs) + 2 > MAX_MEMBERS:
-        raise InputError(f"{len(blobs)} blobs, more than {MAX_MEMBERS - 2}", where="bundle")
-    if len(index) > MAX_INDEX_BYTES:
-        raise InputError(f"index of {len(index)} bytes, more than {MAX_INDEX_BYTES}", where=INDEX_NAME)
-    members = [(LAYOUT_NAME, OciLayout().to_bytes()), (INDEX_NAME, index)]
-    for digest in sorted(blobs):
-        if digest_of(blobs[digest]) != digest:
-            raise IntegrityError(f"blob has digest {digest_of(blobs[digest])}", where=digest)
-        members.append((BLOB_PREFIX + digest.removeprefix("sha256:"), blobs[digest]))
-    length = 0
-    for name, data in members:
-        yield header_of(name, len(data))
-        yield data
-        yield bytes(_padding(len(data)))
-        length += BLOCK + len(data) + _padding(len(data))
-    length += 2 * BLOCK
-    yield bytes(2 * BLOCK + -length % RECORD)
-
-
-def archive_bytes(*, index: bytes, blobs: Mapping[str, bytes]) -> bytes:
-    """Return the bytes of a small bundle file; see ``write_archive``."""
-    return b"".join(archive_chunks(index, blobs))
-
-
-def write_archive(path: Path, *, index: bytes, blobs: Mapping[str, bytes]) -> str:
-    """Write a bundle file: all of it under its name, or nothing.
-
-    Args:
-        path: file to create or replace; its folder exists.
-        index: bytes of ``index.json``.
-        blobs: bytes of each blob by its ``sha256:…``.
-
-    Returns:
-        ``sha256:…`` of the file.
-
-    Raises:
-        InputError: there is no such folder.
-        UnavailableError: the file cannot be written there.
-        IntegrityError: a blob is not what its digest says.
-    """
-    state = hashlib.sha256()
-    temporary: str | None = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            for chunk in archive_chunks(index, blobs):
-                state.update(chunk)
-                file.write(chunk)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-        temporary = None
-        _sync_folder(path.parent)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError("there is no such folder", where=str(path.parent), hint="make it first") from error
-    except OSError as error:
-        raise UnavailableError(f"bundle cannot be written: {error.strerror}", where=str(path)) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-    return "sha256:" + state.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def chunks(self) -> Iterator[memoryview]:
+        """Yield its bytes; see ``Archive.chunks``."""
+        return self.archive.chunks(self.digest)
