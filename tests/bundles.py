@@ -15,10 +15,10 @@ from onnx import TensorProto, helper
 from candidate.adapters.archive import archive_bytes
 from candidate.adapters.attest import Signer, attest
 from candidate.adapters.graph import canonical_graph, inspect_graph
+from candidate.adapters.graph.tensors import tensor_bytes
 from candidate.adapters.oci import Content, Member, attestation_blobs, content_of, index_of, release_statement
 from candidate.adapters.runtime import Session
 from candidate.adapters.statements import integrity_statement
-from candidate.adapters.tensors import tensor_bytes
 from candidate.document import canonical
 from candidate.documents.decision import ChecklistItem, Decision, Finding, Outcome, Risks
 from candidate.documents.evidence import BundleRef, DataFacts

@@ -34,6 +34,7 @@ FLOWS = (
     "sourcing",
     "proving",
     "recording",
+    "packing",
     "building",
     "slicing",
     "measuring",
@@ -87,7 +88,7 @@ def floor_of(module: str) -> tuple[int, str, str]:
     parts = [part for part in module.split(".") if part != "__init__"]
     wing = parts[0]
     floor = FLOORS.index("fourth" if wing in FOURTH else wing)
-    return floor, wing, ".".join(parts[1:3]) if parts[1:2] == ["stores"] else ".".join(parts[1:2])
+    return floor, wing, ".".join(parts[1:2])
 
 
 def allowed(importer: str, imported: str) -> bool:

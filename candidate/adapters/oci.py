@@ -7,8 +7,10 @@ Sources: OCI image-spec v1.1 (manifest, index, referrers by ``subject``), CNCF M
 v1, cosign's bundle specification (attestations as referrers), in-toto release predicate v0.1.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
 from urllib.parse import quote
 
 from candidate.document import digest_of
@@ -41,6 +43,23 @@ from candidate.errors import InputError
 ATTESTATION_CONTENT_VALUE = "dsse-envelope"
 
 
+class Large(Protocol):
+    """Bytes that are not held in memory."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """Yield them."""
+        ...
+
+    def digest(self) -> str:
+        """Return their ``sha256:…``."""
+        ...
+
+
 @dataclass(frozen=True)
 class Member:
     """One file of a bundle, with its bytes."""
@@ -57,12 +76,29 @@ class Member:
 
 
 @dataclass(frozen=True)
+class LargeMember:
+    """One file of a bundle that is not held in memory."""
+
+    path: str
+    role: Role
+    data: Large
+
+    @cached_property
+    def file(self) -> MemberFile:
+        """The member as ``candidate.json`` lists it; its bytes are read once for that."""
+        digest = ShaDigest(sha256=self.data.digest().removeprefix("sha256:"))
+        return MemberFile(name=self.path, digest=digest, size=self.data.size, role=self.role)
+
+
+@dataclass(frozen=True)
 class Content:
     """The content manifest of a bundle, its digest (the bundle's identity), and every blob by digest."""
 
     manifest: bytes
     digest: str
     blobs: dict[str, bytes]
+    large: dict[str, Large] = field(default_factory=dict)
+    """Blobs that are not held in memory."""
 
     @property
     def descriptor(self) -> OciDescriptor:
@@ -121,7 +157,7 @@ def manifest_of(files: Sequence[MemberFile], *, descriptor: Descriptor, precisio
     return manifest.to_bytes(), config
 
 
-def content_of(members: Sequence[Member], *, descriptor: Descriptor, precision: str | None) -> Content:
+def content_of(members: Sequence[Member | LargeMember], *, descriptor: Descriptor, precision: str | None) -> Content:
     """Return the content manifest, the config and the layers of a bundle.
 
     Args:
@@ -140,9 +176,11 @@ def content_of(members: Sequence[Member], *, descriptor: Descriptor, precision: 
         seen[member.path.casefold()] = member.path
     files = [member.file for member in members]
     manifest, config = manifest_of(files, descriptor=descriptor, precision=precision)
-    blobs = {"sha256:" + file.digest.sha256: member.data for file, member in zip(files, members, strict=True)}
+    named = [("sha256:" + file.digest.sha256, member) for file, member in zip(files, members, strict=True)]
+    blobs = {name: member.data for name, member in named if isinstance(member, Member)}
+    large = {name: member.data for name, member in named if isinstance(member, LargeMember)}
     digest = digest_of(manifest)
-    return Content(manifest, digest, {**blobs, digest_of(config): config, digest: manifest})
+    return Content(manifest, digest, {**blobs, digest_of(config): config, digest: manifest}, large)
 
 
 def attestation_manifest(

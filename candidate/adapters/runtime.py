@@ -28,12 +28,13 @@ def _onnxruntime() -> Any:
 class Session:
     """A graph, loaded: on the CPU, with external data pointing at an empty folder."""
 
-    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+    def __init__(self, model: bytes, *, threads: int = 1, folder: Path | None = None) -> None:
         """Load the graph.
 
         Args:
             model: bytes of the graph.
             threads: threads within an operator.
+            folder: where the weights outside the graph lie; by default an empty folder.
 
         Raises:
             IntegrityError: ONNX Runtime refuses the graph.
@@ -61,7 +62,8 @@ class Session:
         )
         with tempfile.TemporaryDirectory(prefix="candidate-") as empty:
             # A graph loaded from bytes would otherwise look for external data in the working directory.
-            options.add_session_config_entry("session.model_external_initializers_file_folder_path", empty)
+            home = empty if folder is None else str(folder)
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", home)
             try:
                 self.raw = runtime.InferenceSession(model, sess_options=options, providers=[PROVIDER])
             except refusals as error:

@@ -9,13 +9,12 @@ from typing import Any, Literal
 from pydantic import JsonValue, ValidationError
 
 from candidate.adapters import dataset, oci, provenance
-from candidate.adapters.archive import archive_size, write_archive
+from candidate.adapters.archive import Blob, FileBlob, write_archive
 from candidate.adapters.attest import Signer, attest
 from candidate.adapters.convert import Column
-from candidate.adapters.oci import Member
-from candidate.adapters.runtime import Session
+from candidate.adapters.graph.tensors import tensor_bytes
+from candidate.adapters.oci import LargeMember, Member
 from candidate.adapters.statements import integrity_statement, provenance_statement
-from candidate.adapters.tensors import tensor_bytes
 from candidate.document import digest_of
 from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import (
@@ -36,13 +35,12 @@ from candidate.documents.manifest import (
     ExperimentRecord,
     Tolerance,
 )
-from candidate.documents.oci import OciLayout
 from candidate.documents.results import Built
 from candidate.documents.spec import BuildSpec, MemberRole
 from candidate.documents.statement import Statement
-from candidate.errors import InputError, IntegrityError
+from candidate.errors import InputError
 from candidate.flows import recording
-from candidate.flows.inspecting import inspect
+from candidate.flows.packing import Packed, check_packed
 from candidate.flows.progress import Progress, silent
 from candidate.flows.proving import Proven, columns_of, given_graph, golden_rows, prove
 from candidate.flows.sourcing import Source, features_of, find_source
@@ -55,30 +53,8 @@ LADDER: dict[object, tuple[Literal[32, 64], ...]] = {
     "64": (64,),
 }
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+MODEL_FOLDER = MODEL_PATH.rpartition("/")[0]
 SECRETS = (b"PRIVATE KEY-----", b"AWS_SECRET_ACCESS_KEY", b"aws_secret_access_key")
-
-
-@dataclass(frozen=True)
-class _Packed:
-    """A bundle that is not written yet; it reads like the file that it will be."""
-
-    index: bytes
-    blobs: Mapping[str, bytes]
-
-    @property
-    def layout(self) -> bytes:
-        return OciLayout().to_bytes()
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        return {digest: len(data) for digest, data in self.blobs.items()}
-
-    @property
-    def size_bytes(self) -> int:
-        return archive_size(self.index, self.blobs)
-
-    def read(self, digest: str) -> bytes:
-        return self.blobs[digest]
 
 
 @dataclass(frozen=True)
@@ -191,7 +167,8 @@ def _label_mean(values: Any) -> float | None:
 def _proven(inputs: _Inputs) -> Proven:
     label = inputs.spec.data.label
     if inputs.source.onnx is not None:
-        return given_graph(inputs.source.onnx, inputs.table, label=label)
+        folder = inputs.root if inputs.source.file is None else inputs.source.file.parent
+        return given_graph(inputs.source.onnx, inputs.table, label=label, folder=folder)
     return prove(
         inputs.source.estimator,
         inputs.table,
@@ -212,7 +189,7 @@ def _golden(inputs: _Inputs, proven: Proven) -> list[Member]:
     """Run real rows through the graph itself: what it answers here, it must answer wherever it is deployed."""
     rows = golden_rows(inputs.table, inputs.columns)
     feeds = dataset.feeds(rows, proven.signature.inputs, where="golden rows")
-    answers = Session(proven.model).run(feeds)
+    answers = proven.session().run(feeds)
     members = [
         Member(f"{GOLDEN_DIRECTORY}/input_{number}.pb", "golden", tensor_bytes(feeds[tensor.name], tensor.name))
         for number, tensor in enumerate(proven.signature.inputs)
@@ -261,12 +238,13 @@ def _member(path: str, role: MemberRole, data: bytes, where: str) -> Member:
     return member
 
 
-def _members(inputs: _Inputs, proven: Proven, record: ExperimentRecord) -> list[Member]:
+def _members(inputs: _Inputs, proven: Proven, record: ExperimentRecord) -> list[Member | LargeMember]:
     spec, signature = inputs.spec, proven.signature
     title = f"{spec.bundle.name} {spec.bundle.version}"
     bill = recording.bill_of_materials(spec, signature, record, digest_of(proven.model))
     return [
         Member(MODEL_PATH, "model", proven.model),
+        *(LargeMember(f"{MODEL_FOLDER}/{path.name}", "weights", FileBlob.whole(path)) for path in proven.weights),
         Member(SIGNATURE_PATH, "signature", signature.to_bytes()),
         Member(INPUT_SCHEMA_PATH, "schema", recording.input_schema(signature, inputs.columns, title)),
         Member(OUTPUT_SCHEMA_PATH, "schema", recording.output_schema(signature, title)),
@@ -280,7 +258,7 @@ def _members(inputs: _Inputs, proven: Proven, record: ExperimentRecord) -> list[
 
 
 def _manifest(
-    inputs: _Inputs, proven: Proven, record: ExperimentRecord, members: list[Member], created: str
+    inputs: _Inputs, proven: Proven, record: ExperimentRecord, members: list[Member | LargeMember], created: str
 ) -> BundleManifest:
     spec = inputs.spec
     data = Dependency(name="training-data", digest={"sha256": record.data.digest.removeprefix("sha256:")})
@@ -333,7 +311,8 @@ def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signer: Signer | None, 
         descriptor=manifest.descriptor,
         precision="float64" if any(t.dtype == "float64" for t in proven.signature.inputs) else "float32",
     )
-    blobs, referrers = dict(content.blobs), []
+    blobs: dict[str, Blob] = {**content.blobs, **content.large}
+    referrers = []
     signed = [] if signer is None else [(each, attest(each, signer)) for each in _statements(spec, manifest, content)]
     for statement, attestation in signed:
         data = attestation.to_bytes()
@@ -346,7 +325,7 @@ def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signer: Signer | None, 
         raise InputError(f"cannot be made: {error.strerror}", where=str(out)) from error
     path = out / f"{spec.bundle.name}-{spec.bundle.version}.candidate"
     index = oci.index_of(content, spec.bundle.version, referrers)
-    _check_packed(_Packed(index, blobs))
+    check_packed(Packed(index, blobs))
     digest = write_archive(path, index=index, blobs=blobs)
     return Built(
         bundle=BundleRef(name=spec.bundle.name, version=spec.bundle.version, digest=content.digest),
@@ -356,15 +335,3 @@ def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signer: Signer | None, 
         parity=proven.parity,
         attested=signer is not None,
     )
-
-
-def _check_packed(packed: _Packed) -> None:
-    """Refuse to write what nobody could verify: the reader's checks run over the bytes before they are a file."""
-    try:
-        inspect(packed)
-    except IntegrityError as error:
-        raise InputError(
-            f"the bundle would be refused: {error.message}",
-            where=error.where,
-            hint="take that member out of the bundle",
-        ) from error

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +11,15 @@ from numpy.typing import NDArray
 
 from candidate.adapters import convert, dataset
 from candidate.adapters.convert import Column
-from candidate.adapters.graph import Graph, canonical_graph, inspect_graph, name_batch, parse_graph
+from candidate.adapters.graph import (
+    Graph,
+    canonical_graph,
+    check_graph,
+    inspect_graph,
+    name_batch,
+    parse_graph,
+    weight_files,
+)
 from candidate.adapters.runtime import Session
 from candidate.documents.manifest import ModelSignature, Parity, Tensor
 from candidate.errors import InputError, IntegrityError
@@ -36,6 +45,12 @@ class Proven:
     graph: Graph
     signature: ModelSignature
     parity: Parity | None
+    weights: tuple[Path, ...] = ()
+    """Files that the graph keeps weights in, all in one folder."""
+
+    def session(self) -> Session:
+        """Load the graph."""
+        return Session(self.model, folder=self.weights[0].parent if self.weights else None)
 
 
 def columns_of(table: Any, features: Sequence[str]) -> tuple[Column, ...]:
@@ -132,7 +147,7 @@ def _is_batch(tensor: Tensor) -> bool:
     return len(tensor.shape) == 2 and tensor.shape[1] == 1 and isinstance(tensor.shape[0], str)  # noqa: PLR2004
 
 
-def given_graph(data: bytes, table: Any, *, label: str) -> Proven:
+def given_graph(data: bytes, table: Any, *, label: str, folder: Path | None = None) -> Proven:
     """Take a graph as it is; the classes are those of the training label, in sorted order.
 
     There is no estimator to compare with. But the graph runs on the training rows, and its labels
@@ -142,6 +157,7 @@ def given_graph(data: bytes, table: Any, *, label: str) -> Proven:
         data: bytes of the ONNX file.
         table: Arrow table of training rows, features and label.
         label: name of the label column.
+        folder: of the ONNX file; weights outside the graph lie beside it. By default there are none.
 
     Raises:
         InputError: not one (batch, 1) input for each feature, outputs that cannot be told apart, or
@@ -152,12 +168,15 @@ def given_graph(data: bytes, table: Any, *, label: str) -> Proven:
         proto = parse_graph(data)
         name_batch(proto)
         model = canonical_graph(proto)
-        graph = inspect_graph(model)
+        beside = {} if folder is None else {name: folder / name for name in weight_files(proto)}
+        weights = {name: path for name, path in beside.items() if path.is_file()}
+        graph = inspect_graph(model, {name: path.stat().st_size for name, path in weights.items()})
+        check_graph(model)
     except IntegrityError as error:
         raise InputError(
             error.message,
             where=where,
-            hint="export plain tensors (zipmap off) in ONNX's own operators, with the weights inside",
+            hint="export plain tensors (zipmap off) in ONNX's own operators, weights inside or in files beside it",
         ) from error
     odd = [tensor.name for tensor in graph.inputs if not _is_batch(tensor)]
     if odd:
@@ -171,12 +190,12 @@ def given_graph(data: bytes, table: Any, *, label: str) -> Proven:
     signature = _signature(graph, classes, label, _outputs_of(graph, len(classes)))
     feeds = dataset.feeds(_rows(table).combine_chunks(), signature.inputs, where="training rows")
     try:
-        outputs = Session(model).run(feeds)
+        outputs = Session(model, folder=folder if weights else None).run(feeds)
     except IntegrityError as error:
         raise InputError(error.message, where=where, hint="run it in ONNX Runtime by itself") from error
     if classes:
         _check_order(signature, outputs)
-    return Proven(model, graph, signature, None)
+    return Proven(model, graph, signature, None, tuple(weights.values()))
 
 
 def _classes_in(labels: Any) -> list[Any]:
@@ -249,6 +268,7 @@ def prove(
         try:
             model = canonical_graph(convert.convert(estimator, columns, bits, single=single))
             graph = inspect_graph(model)
+            check_graph(model)
             signature = _signature(graph, classes, label, _outputs_of(graph, len(classes)))
             parity = _compare(Session(model), signature, chosen, expected, bits)
         except IntegrityError as error:

@@ -95,7 +95,7 @@ def promote(
         )
         way_back = [] if before.champion is None else [_preflighted(registry, before.champion)]
         for digest in archive.sizes:
-            registry.store.put_blob(archive.read(digest))
+            registry.store.put_chunks(digest, archive.chunks(digest))
         registry.store.put_blob(archive.index)
     registry.store.put_blob(signed.data)
     move = Move(
@@ -281,4 +281,4 @@ def _check_only_one(before: ChannelState, champion: Artifact, to: str) -> None:
 def export(registry: Registry, artifact: Artifact, path: Path) -> str:
     """Write a stored bundle as the very file it came as; return the file's digest."""
     stored = registry.store.bundle(artifact)
-    return write_archive(path, index=stored.index, blobs={digest: stored.read(digest) for digest in stored.sizes})
+    return write_archive(path, index=stored.index, blobs={digest: stored.source(digest) for digest in stored.sizes})

@@ -1,6 +1,5 @@
 """Say what a file is, and lay a bundle's members out as files; neither trusts what it reads."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -101,9 +100,7 @@ def unpack(bundle: Path | str, folder: Path | str) -> Unpacked:
             for name in (MANIFEST_PATH, *(file.name for file in opened.manifest.files)):
                 target = staging / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(opened.read(name))
+                opened.write(name, target)
             _write_attestations(staging, opened.attestations)
             staging.chmod(0o755)
             staging.rename(folder)

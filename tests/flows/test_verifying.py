@@ -198,7 +198,7 @@ def test_a_refused_load_leaves_nothing_open(
 def test_replay_tells_the_largest_difference(recipe: Recipe, builder: Signer, tmp_path: Path) -> None:
     """Golden outputs a hair off: seen, and within tolerance or not as the tolerance says."""
     path, difference = "golden/test_data_set_0/output_1.pb", 1e-4
-    from candidate.adapters.tensors import array_of, tensor_bytes
+    from candidate.adapters.graph.tensors import array_of, tensor_bytes
 
     tensor = tiny_signature().outputs[1]
     golden = array_of(recipe.members[path][1], tensor, rows=4, where=path)
@@ -291,7 +291,7 @@ def test_an_altered_golden_output_is_found_on_this_host(
     recipe: Recipe, builder: Signer, tmp_path: Path, trust: TrustPolicy, now: datetime
 ) -> None:
     """Even when a trusted builder signed it: the graph does not answer that."""
-    from candidate.adapters.tensors import tensor_bytes
+    from candidate.adapters.graph.tensors import tensor_bytes
 
     flipped = tensor_bytes(np.array([1, 1, 1, 1], dtype=np.int64), "label")
     recipe.members["golden/test_data_set_0/output_0.pb"] = ("golden", flipped)

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as npst
 
 from candidate.adapters.archive import Archive, archive_bytes, write_archive
 from candidate.adapters.attest import Signer, attest, check, load_signer, new_key
+from candidate.adapters.graph.tensors import array_of, tensor_bytes
 from candidate.adapters.oci import Member, content_of
-from candidate.adapters.tensors import array_of, tensor_bytes
 from candidate.document import digest_of
 from candidate.documents.manifest import Descriptor, ShaDigest, Tensor
 from candidate.documents.statement import Statement, Subject

@@ -9,7 +9,7 @@ import pytest
 
 from candidate.adapters import attest
 from candidate.adapters.attest import Signer, public_key_id
-from candidate.adapters.tensors import tensor_bytes
+from candidate.adapters.graph.tensors import tensor_bytes
 from candidate.document import digest_of
 from candidate.documents.evidence import BundleRef
 from candidate.documents.statement import ENTRY_TYPE

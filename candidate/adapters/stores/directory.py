@@ -4,18 +4,17 @@ Committing is creating ``log/<n>`` where nothing is. ``link`` does that atomical
 needed. Nothing is ever changed in place.
 """
 
+import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
+from candidate.adapters.stores.stored import StoredBundle
 from candidate.document import digest_of
 from candidate.documents.entry import Artifact, Genesis
-from candidate.documents.oci import OciIndex, OciLayout, OciManifest
 from candidate.errors import (
     CandidateError,
     IndeterminateError,
@@ -27,8 +26,7 @@ from candidate.errors import (
 
 GENESIS_FILE = "registry.json"
 MAX_ENTRY_BYTES = 16 * 1024 * 1024
-BLOCK = 512
-RECORD = 20 * BLOCK
+CHUNK = 1 << 18
 
 
 def _fsync_folder(path: Path) -> None:
@@ -58,13 +56,14 @@ def _translated(where: str, leaf: type[CandidateError] = UnavailableError) -> It
         ) from error
 
 
-def _write_durably(path: Path, data: bytes) -> None:
+def _write_durably(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file that does not exist, and have it on the disk before returning."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o444)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        for chunk in chunks:
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(descriptor, view) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -94,7 +93,7 @@ class DirectoryStore:
                 (staging / "blobs" / "sha256" / f"{shard:02x}").mkdir(parents=True)
             (staging / "log").mkdir()
             (staging / "refs").mkdir()
-            _write_durably(staging / GENESIS_FILE, genesis.to_bytes())
+            _write_durably(staging / GENESIS_FILE, (genesis.to_bytes(),))
             for folder in (staging / "blobs" / "sha256", staging / "blobs", staging / "log", staging):
                 _fsync_folder(folder)
             staging.chmod(0o755)
@@ -156,14 +155,40 @@ class DirectoryStore:
             raise IntegrityError("blob's bytes are not what its name says", where=digest)
         return data
 
+    def chunks(self, digest: str) -> Iterator[memoryview]:
+        """Yield a blob in constant memory; each chunk is gone when the next is asked for.
+
+        Raises:
+            UnavailableError: it is not there.
+            IntegrityError: after the last chunk, its bytes are not what its name says.
+        """
+        state = hashlib.sha256()
+        try:
+            with self._blob(digest).open("rb", buffering=0) as file:
+                buffer = memoryview(bytearray(CHUNK))
+                while count := file.readinto(buffer):
+                    state.update(buffer[:count])
+                    yield buffer[:count]
+        except OSError as error:
+            raise UnavailableError(f"blob cannot be read: {error.strerror}", where=digest) from error
+        if "sha256:" + state.hexdigest() != digest:
+            raise IntegrityError("blob's bytes are not what its name says", where=digest)
+
     def put_blob(self, data: bytes) -> str:
+        """Store a blob durably; see ``put_chunks``."""
+        return self.put_chunks(digest_of(data), (data,))
+
+    def put_chunks(self, digest: str, data: Iterable[bytes | memoryview]) -> str:
         """Store a blob durably; storing it again is nothing, also at the same moment as somebody else.
+
+        Args:
+            digest: what the bytes have; whoever yields them checks that after the last one.
+            data: the bytes in order.
 
         Raises:
             UnavailableError: it is not written.
             IndeterminateError: it may or may not be on the disk.
         """
-        digest = digest_of(data)
         target = self._blob(digest)
         if self._is_whole(digest):
             with _translated(target.name):
@@ -183,17 +208,18 @@ class DirectoryStore:
 
     def _is_whole(self, digest: str) -> bool:
         try:
-            self.read_blob(digest)
+            for _ in self.chunks(digest):
+                pass
         except (IntegrityError, UnavailableError):
             return False
         return True
 
-    def _put(self, target: Path, data: bytes, name: Callable[[Path, Path], None]) -> None:
+    def _put(self, target: Path, data: Iterable[bytes | memoryview], name: Callable[[Path, Path], None]) -> None:
         """Put bytes under a name, whole or not at all.
 
         Args:
             target: the name.
-            data: the bytes.
+            data: the bytes, in chunks.
             name: how it gets them: ``os.link``, if it has to be free, or ``os.replace``.
 
         Raises:
@@ -271,7 +297,7 @@ class DirectoryStore:
                 _fsync_file(self._entry(sequence - 1))
                 _fsync_folder(self.path / "log")
         try:
-            self._put(self._entry(sequence), data, os.link)
+            self._put(self._entry(sequence), (data,), os.link)
         except FileExistsError as error:
             if self.read_entry(sequence) == data:
                 self.settle(sequence)
@@ -301,46 +327,6 @@ class DirectoryStore:
             temporary.write_bytes(data)
             temporary.replace(target)
 
-    def bundle(self, artifact: Artifact) -> "StoredBundle":
+    def bundle(self, artifact: Artifact) -> StoredBundle:
         """Return a stored bundle's blobs."""
         return StoredBundle(self, artifact)
-
-
-@dataclass(frozen=True)
-class StoredBundle:
-    """A bundle's blobs in a registry; it reads like the archive it came in."""
-
-    store: DirectoryStore
-    artifact: Artifact
-
-    @property
-    def layout(self) -> bytes:
-        """Raw bytes of ``oci-layout``, which is the same in every bundle."""
-        return OciLayout().to_bytes()
-
-    @cached_property
-    def index(self) -> bytes:
-        """Raw bytes of ``index.json``."""
-        return self.store.read_blob(self.artifact.index)
-
-    @cached_property
-    def sizes(self) -> Mapping[str, int]:
-        """Size of every blob that the index leads to."""
-        found: dict[str, int] = {}
-        for descriptor in OciIndex.from_bytes(self.index, where="index.json").manifests:
-            found[descriptor.digest] = self.store.blob_size(descriptor.digest)
-            manifest = OciManifest.from_bytes(self.store.read_blob(descriptor.digest), where=descriptor.digest)
-            for part in (manifest.config, *manifest.layers):
-                found[part.digest] = self.store.blob_size(part.digest)
-        return found
-
-    @property
-    def size_bytes(self) -> int:
-        """Size of the archive that these blobs make: a header and padding for each, two end blocks, whole records."""
-        parts = [len(self.layout), len(self.index), *self.sizes.values()]
-        total = sum(BLOCK + -(-size // BLOCK) * BLOCK for size in parts) + 2 * BLOCK
-        return -(-total // RECORD) * RECORD
-
-    def read(self, digest: str) -> bytes:
-        """Return a blob, hashed before it is returned."""
-        return self.store.read_blob(digest)

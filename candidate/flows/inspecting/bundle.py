@@ -1,7 +1,11 @@
 """An opened bundle: its documents, and its members by name."""
 
-from collections.abc import Mapping
+import os
+import tempfile
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -17,7 +21,7 @@ from candidate.documents.manifest import (
     Tensor,
     Tolerance,
 )
-from candidate.errors import InputError
+from candidate.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +54,14 @@ class Blobs(Protocol):
 
     def read(self, digest: str) -> bytes:
         """Return a blob, hashed before it is returned."""
+        ...
+
+    def chunks(self, digest: str) -> Iterator[bytes | memoryview]:
+        """Yield a blob in constant memory; that its hash is wrong is known after the last chunk."""
+        ...
+
+    def check_blobs(self, *, skip: Container[str] = (), first: Callable[[str, bytes], None] | None = None) -> None:
+        """Hash every blob but those to skip, and hand out the first bytes of each."""
         ...
 
 
@@ -88,11 +100,28 @@ class Bundle:
             InputError: there is no such member.
             IntegrityError: the bytes changed since the bundle was opened.
         """
+        return self.blobs.read(self._digest(name))
+
+    def write(self, name: str, path: Path) -> None:
+        """Write a member to a new file in constant memory, hashed on the way; no link is followed.
+
+        Raises:
+            InputError: there is no such member.
+            IntegrityError: the bytes changed since the bundle was opened; the file is not to be used.
+            OSError: the file exists, or cannot be written.
+        """
+        digest = self._digest(name)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in self.blobs.chunks(digest):
+                file.write(chunk)
+
+    def _digest(self, name: str) -> str:
         if name == MANIFEST_PATH:
-            return self.blobs.read(digest_of(self.manifest.to_bytes()))
+            return digest_of(self.manifest.to_bytes())
         for file in self.manifest.files:
             if file.name == name:
-                return self.blobs.read("sha256:" + file.digest.sha256)
+                return "sha256:" + file.digest.sha256
         names = ", ".join([MANIFEST_PATH, *(file.name for file in self.manifest.files)][:12])
         raise InputError(f"the bundle has no member {name!r}", where=self.ref.name, hint=f"it has {names}")
 
@@ -100,7 +129,30 @@ class Bundle:
         """Load the graph from bytes that were hashed in the same breath."""
         from candidate.adapters.runtime import Session
 
-        return Session(self.read(MODEL_PATH), threads=threads)
+        with self.weights() as folder:
+            return Session(self.read(MODEL_PATH), threads=threads, folder=folder)
+
+    @contextmanager
+    def weights(self) -> Iterator[Path]:
+        """Lay the files that the graph keeps weights in out in a folder that only we can read, and take it away again.
+
+        A graph that is loaded meanwhile stays usable. The folder is empty when all weights are in the graph.
+
+        Raises:
+            IntegrityError: the bytes changed since the bundle was opened.
+            UnavailableError: there is no room for them.
+        """
+        with tempfile.TemporaryDirectory(prefix="candidate-") as folder:
+            for name in self.manifest.onnx.external_data:
+                try:
+                    self.write(name, Path(folder, name.rpartition("/")[2]))
+                except OSError as error:
+                    raise UnavailableError(
+                        f"weights cannot be laid out: {error.strerror}",
+                        where=folder,
+                        hint="set $TMPDIR to a folder with room for them",
+                    ) from error
+            yield Path(folder)
 
     def close(self) -> None:
         """Close the file behind the bundle, if there is one."""
@@ -128,7 +180,7 @@ def golden_path(kind: str, number: int) -> str:
 
 
 def _golden(bundle: Bundle, kind: str, tensors: tuple[Tensor, ...]) -> "dict[str, NDArray[Any]]":
-    from candidate.adapters.tensors import array_of
+    from candidate.adapters.graph.tensors import array_of
 
     arrays = {}
     for number, tensor in enumerate(tensors):

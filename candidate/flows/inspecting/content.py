@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from candidate.adapters.archive import Archive
 from candidate.adapters.attest import unverified_statement
 from candidate.document import MAX_DOCUMENT_BYTES, Part, digest_of
 from candidate.documents.evidence import BundleRef
@@ -169,11 +168,7 @@ def _read_all(blobs: Blobs, shell: Outline, files: tuple[MemberFile, ...]) -> di
         if digest in paths:
             check_magic(first, where=paths[digest])
 
-    if isinstance(blobs, Archive):
-        blobs.check_blobs(skip=read, first=sniff)
-    else:
-        for digest in sorted(blobs.sizes.keys() - read):
-            sniff(digest, blobs.read(digest))
+    blobs.check_blobs(skip=read, first=sniff)
     return data
 
 
@@ -189,7 +184,9 @@ def _check_graph(
     """Inspect the graph, and hold what it is against what the documents say of it."""
     from candidate.adapters.graph import inspect_graph
 
-    graph = inspect_graph(model)
+    folder = MODEL_PATH.rpartition("/")[0] + "/"
+    weights = {file.name.removeprefix(folder): file.size for file in files if file.role == "weights"}
+    graph = inspect_graph(model, weights)
     check_roles(files, external=graph.facts.external_data)
     if metadata.onnx != graph.facts:
         raise IntegrityError("what is said of the graph is not what it is made of", where=f"{MANIFEST_PATH}: onnx")

@@ -2,13 +2,16 @@
 
 The gate exists because ``onnx.checker`` accepts unknown operator domains, and because a location
 of external data can name any file of the host (CVE-2022-25882, CVE-2024-27318, CVE-2026-34445).
+It needs only ONNX's messages, so whoever verifies does not wait for the onnx package.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from candidate.documents.manifest import OnnxFacts, OpsetImport, Tensor, TensorType
+from candidate.adapters.graph.messages import ELEMENT_TYPES, messages
+from candidate.adapters.graph.weights import canonical_location, check_weights, is_outside, locations
+from candidate.documents.manifest import MODEL_PATH, OnnxFacts, OpsetImport, Tensor
 from candidate.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 """Operator sets that a bundle's graph may use; their operators are all part of ONNX itself."""
 PRODUCER = "candidate"
+NO_WEIGHTS: Mapping[str, int] = {}
 MAX_DEPTH = 32
 
 
@@ -33,12 +37,10 @@ def canonical_graph(model: "onnx.ModelProto") -> bytes:
     """Return the one byte form of a graph.
 
     Operator set imports are sorted and each is there once (converters write them in hash order, and
-    some twice), and names, comments and metadata that say nothing of the computation are fixed or
-    left out.
+    some twice), names, comments and metadata that say nothing of the computation are fixed or left
+    out, and weights outside the graph are said in one way: location, offset, length.
     """
-    import onnx
-
-    copy = onnx.ModelProto()
+    copy = messages().ModelProto()
     copy.CopyFrom(model)
     opsets = sorted({(opset.domain, opset.version) for opset in copy.opset_import})
     del copy.opset_import[:]
@@ -49,6 +51,8 @@ def canonical_graph(model: "onnx.ModelProto") -> bytes:
     del copy.metadata_props[:]
     copy.graph.name = "model"
     copy.graph.doc_string = ""
+    for tensor in copy.graph.initializer:
+        canonical_location(tensor)
     return bytes(copy.SerializeToString(deterministic=True))
 
 
@@ -58,10 +62,9 @@ def parse_graph(data: bytes) -> "onnx.ModelProto":
     Raises:
         IntegrityError: not an ONNX graph.
     """
-    import onnx
     from google.protobuf.message import DecodeError
 
-    model = onnx.ModelProto()
+    model: onnx.ModelProto = messages().ModelProto()
     try:
         model.ParseFromString(data)
     except DecodeError as error:
@@ -69,32 +72,60 @@ def parse_graph(data: bytes) -> "onnx.ModelProto":
     return model
 
 
-def inspect_graph(data: bytes) -> Graph:
+def inspect_graph(data: bytes, weights: Mapping[str, int] = NO_WEIGHTS) -> Graph:
     """Parse a graph and refuse what could reach outside it.
 
-    Raises:
-        IntegrityError: not a valid graph, an unknown operator set, external data, duplicate
-            metadata, or inputs and outputs of a kind that no model signature can state.
-    """
-    import onnx
+    Whether its operators fit together is for ``check_graph``, and for the runtime that loads it.
 
+    Args:
+        data: bytes of the graph.
+        weights: size in bytes of each file beside the graph that it may keep weights in, by file name.
+
+    Raises:
+        IntegrityError: not a graph, an unknown operator set, weights anywhere but in those files,
+            duplicate metadata, or inputs and outputs of a kind that no model signature can state.
+    """
     model = parse_graph(data)
     _refuse_reaching_out(model)
-    try:
-        onnx.checker.check_model(model, full_check=False)
-    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        raise IntegrityError(f"not a valid ONNX graph: {str(error)[:300]}", where="model") from error
+    folder = MODEL_PATH.rpartition("/")[0]
+    external = tuple(f"{folder}/{name}" for name in check_weights(model.graph.initializer, weights))
     initialised = {tensor.name for tensor in model.graph.initializer}
     inputs = tuple(_tensor(value) for value in model.graph.input if value.name not in initialised)
     outputs = tuple(_tensor(value) for value in model.graph.output)
+    if not outputs or len({tensor.name for tensor in (*inputs, *outputs)}) != len(inputs) + len(outputs):
+        raise IntegrityError("inputs and outputs are missing or share a name", where="model")
     opsets = tuple(OpsetImport(domain=o.domain, version=o.version) for o in model.opset_import)
     ops = sorted({_operator(node) for graph in _graphs(model) for node in graph.node})
     facts = OnnxFacts(
-        ir_version=model.ir_version, opset_import=opsets, ops=tuple(ops), external_data=(), canonical=True
+        ir_version=model.ir_version, opset_import=opsets, ops=tuple(ops), external_data=external, canonical=True
     )
     if canonical_graph(model) != data:
         raise IntegrityError("the graph is not in its canonical form", where="model")
     return Graph(facts=facts, inputs=inputs, outputs=outputs)
+
+
+def check_graph(data: bytes) -> None:
+    """Hold a graph against the ONNX specification, with ONNX's own checker.
+
+    Raises:
+        IntegrityError: not a valid graph.
+    """
+    import onnx
+
+    model = parse_graph(data)
+    outside = [tensor for tensor in model.graph.initializer if is_outside(tensor)]
+    held = [tensor for tensor in model.graph.initializer if not is_outside(tensor)]
+    # The checker would look for their file in the working directory: they stand as inputs of their kind.
+    for tensor in outside:
+        if all(value.name != tensor.name for value in model.graph.input):
+            model.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    if outside:
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(held)
+    try:
+        onnx.checker.check_model(model, full_check=False)
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        raise IntegrityError(f"not a valid ONNX graph: {str(error)[:300]}", where="model") from error
 
 
 def _operator(node: Any) -> str:
@@ -116,15 +147,16 @@ def _graphs(model: Any) -> Iterator[Any]:
                 pending.extend((inner, depth + 1) for inner in attribute.graphs)
 
 
-def _tensors(graph: Any) -> Iterator[Any]:
-    """Yield every constant tensor of one graph: initializers, sparse ones, and those in attributes."""
+def _tensors(graph: Any, *, main: bool) -> Iterator[Any]:
+    """Yield every constant tensor of one graph that must hold its own data: all but the main graph's initializers."""
 
     def dense(sparse: Iterable[Any]) -> Iterator[Any]:
         for tensor in sparse:
             yield tensor.values
             yield tensor.indices
 
-    yield from graph.initializer
+    if not main:
+        yield from graph.initializer
     yield from dense(graph.sparse_initializer)
     for node in graph.node:
         for attribute in node.attribute:
@@ -137,8 +169,6 @@ def _tensors(graph: Any) -> Iterator[Any]:
 
 
 def _refuse_reaching_out(model: Any) -> None:
-    import onnx
-
     for opset in model.opset_import:
         if opset.domain not in DOMAINS:
             raise IntegrityError(f"operator set {opset.domain!r} is not one of ONNX's own", where="model")
@@ -153,26 +183,23 @@ def _refuse_reaching_out(model: Any) -> None:
         raise IntegrityError("metadata with a repeated key", where="model")
     if len(model.training_info):
         raise IntegrityError("a graph with training information", where="model")
-    for graph in _graphs(model):
-        for node in graph.node:
-            if node.domain not in DOMAINS:
-                raise IntegrityError(f"operator {_operator(node)} is not one of ONNX's own", where="model")
-        for tensor in _tensors(graph):
-            if tensor.data_location != onnx.TensorProto.DEFAULT or tensor.external_data:
+    for number, graph in enumerate(_graphs(model)):
+        _check_nodes(graph)
+        for tensor in _tensors(graph, main=number == 0):
+            if is_outside(tensor):
                 raise IntegrityError(f"tensor {tensor.name!r} keeps its data outside the graph", where="model")
 
 
-def _tensor(value: Any) -> Tensor:
-    import onnx
+def _check_nodes(graph: Any) -> None:
+    for node in graph.node:
+        if not isinstance(node.op_type, str):  # not UTF-8: it comes as bytes
+            raise IntegrityError("an operator whose name is not text", where="model")
+        if node.domain not in DOMAINS:
+            raise IntegrityError(f"operator {_operator(node)} is not one of ONNX's own", where="model")
 
-    names: dict[int, TensorType] = {
-        onnx.TensorProto.FLOAT: "float32",
-        onnx.TensorProto.DOUBLE: "float64",
-        onnx.TensorProto.INT64: "int64",
-        onnx.TensorProto.INT32: "int32",
-        onnx.TensorProto.BOOL: "bool",
-        onnx.TensorProto.STRING: "string",
-    }
+
+def _tensor(value: Any) -> Tensor:
+    names = {number: name for name, number in ELEMENT_TYPES.items()}
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or kind.elem_type not in names:
         raise IntegrityError(f"{value.name!r} is not a tensor of numbers, truth or text", where="model")
@@ -198,6 +225,11 @@ def input_names(data: bytes) -> tuple[str, ...]:
     model = parse_graph(data)
     initialised = {tensor.name for tensor in model.graph.initializer}
     return tuple(value.name for value in model.graph.input if value.name not in initialised)
+
+
+def weight_files(model: "onnx.ModelProto") -> tuple[str, ...]:
+    """Return the names of the files that a graph says it keeps weights in, unchecked."""
+    return locations(model.graph.initializer)
 
 
 def name_batch(model: "onnx.ModelProto") -> None:
