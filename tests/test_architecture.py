@@ -29,6 +29,7 @@ DOCUMENTS = (
 JUDGEMENT = ("state", "intervals", "metrics", "calibration", "latency", "multiplicity", "gate", "channel")
 FLOWS = (
     "progress",
+    "replayer",
     "inspecting",
     "verifying",
     "sourcing",

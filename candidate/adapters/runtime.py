@@ -5,14 +5,17 @@ import platform
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candidate.documents.manifest import ModelSignature
 from candidate.errors import IntegrityError, UnavailableError
+
+if TYPE_CHECKING:
+    from candidate.documents.manifest import ModelSignature
 
 PROVIDER = "CPUExecutionProvider"
 
@@ -60,9 +63,9 @@ class Session:
             ValueError,
             RuntimeError,
         )
-        with tempfile.TemporaryDirectory(prefix="candidate-") as empty:
+        given = tempfile.TemporaryDirectory(prefix="candidate-") if folder is None else nullcontext(str(folder))
+        with given as home:
             # A graph loaded from bytes would otherwise look for external data in the working directory.
-            home = empty if folder is None else str(folder)
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", home)
             try:
                 self.raw = runtime.InferenceSession(model, sess_options=options, providers=[PROVIDER])
@@ -85,7 +88,7 @@ class Session:
 
 
 def scores_of(
-    signature: ModelSignature, outputs: Mapping[str, NDArray[Any]]
+    signature: "ModelSignature", outputs: Mapping[str, NDArray[Any]]
 ) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
     """Return labels, shape (rows,), and the positive class's probability, shape (rows,), if there is one."""
     labels = np.asarray(outputs[signature.label_output]).reshape(-1)

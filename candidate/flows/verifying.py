@@ -5,6 +5,7 @@ inside the bundle is parsed beyond layout, index and content manifest.
 """
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ from candidate.flows.inspecting import (
     Blobs,
     Bundle,
     Outline,
+    Replayer,
     golden_feeds,
     golden_outputs,
     inspect,
@@ -283,12 +285,12 @@ class _Verifier:
         self.passed("schema", f"{len(bundle.signature.features)} features, as the graph reads them")
         return bundle
 
-    def run(self, bundle: Bundle, *, wanted: bool) -> None:
+    def run(self, bundle: Bundle, replayer: Replayer | None) -> None:
         """Replay the golden inputs, if that is wanted."""
-        if not wanted:
+        if replayer is None:
             self.checks.append(Check(name="replay", status="skipped", detail="the golden inputs were not run"))
             return
-        self.replay = replay(bundle)
+        self.replay = replayer.run(bundle)
         if not self.replay.passed:
             raise IntegrityError(
                 f"golden outputs differ by {self.replay.max_difference:g} or in a label on this host",
@@ -357,11 +359,16 @@ def verify(
         UnavailableError: there is no runtime to replay with.
     """
     verifier = _Verifier(trust, public_key, datetime.now(UTC) if now is None else now, channel)
-    with Archive.open(Path(path)) as archive:
+    with Archive.open(Path(path)) as archive, _replayer(wanted=replay) as replayer:
         bundle = verifier.open(archive)
-        verifier.run(bundle, wanted=replay)
+        verifier.run(bundle, replayer)
         verifier.decide(bundle, decision)
     return verifier.verification(bundle)
+
+
+def _replayer(*, wanted: bool) -> AbstractContextManager[Replayer | None]:
+    """Start the replay's process early: it imports its runtime while the bundle is verified."""
+    return Replayer() if wanted else nullcontext()
 
 
 def load(
@@ -381,8 +388,9 @@ def load(
     verifier = _Verifier(trust, public_key, datetime.now(UTC) if now is None else now, channel)
     archive = Archive.open(Path(path))
     try:
-        bundle = verifier.open(archive)
-        verifier.run(bundle, wanted=replay)
+        with _replayer(wanted=replay) as replayer:
+            bundle = verifier.open(archive)
+            verifier.run(bundle, replayer)
         verifier.decide(bundle, decision)
     except BaseException:
         archive.close()
