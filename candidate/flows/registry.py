@@ -232,9 +232,8 @@ class Registry:
         """
         bundle = self._opened(artifact)
         check_builder(bundle, self.genesis.trust, now=None)
-        played = replay(
-            bundle, bundle.session()
-        )  # it was replayed apart when it was verified; a rollback is in a hurry
+        # In this process: it was replayed apart when it was verified, and whoever rolls back is in a hurry.
+        played = replay(bundle, bundle.session())
         if not played.passed:
             raise IntegrityError(
                 f"golden outputs differ by {played.max_difference:g}", where=f"{artifact.name} {artifact.version}"
