@@ -82,6 +82,9 @@ def main() -> None:
     for path in FOLDER.glob("*.json"):
         if path.name not in names:
             path.unlink()
+    from tests import shapes  # late: it takes its tools from here
+
+    shapes.FILE.write_text(shapes.shapes_text())
 
 
 if __name__ == "__main__":

@@ -14,11 +14,13 @@ ROOT = PACKAGE.parent
 # Floors from the ground up. Inside a floor a tuple is an order (later may import earlier) and a
 # set is a group of strangers.
 DOCUMENTS = (
+    "shapes",
     "where",
     "spec",
     "manifest",
     "oci",
     "statement",
+    "view",
     "trust",
     "policy",
     "evidence",
