@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from candidate.adapters.archive import Archive
-from candidate.adapters.attest import Signer
+from candidate.adapters.attest import Signer, new_key
 from candidate.adapters.dataset import batches, feeds
 from candidate.adapters.runtime import scores_of
 from candidate.documents.results import Built
@@ -273,14 +273,11 @@ def test_nothing_of_this_machine_is_in_the_bundle(root: Path, builder: Signer) -
         assert secret.encode() not in data, secret
 
 
-def test_the_same_inputs_give_the_same_bytes(root: Path, builder: Signer) -> None:
+def test_the_same_inputs_give_the_same_bytes(root: Path) -> None:
     """Another process, hash seed, time zone, umask and folder: the same file, signature included."""
-    from cryptography.hazmat.primitives import serialization as forms
-
     rows = table().fillna(0.0)
     rows.to_parquet(root / "train.parquet", index=False)
-    pem = builder.key.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
-    (root / "key.pem").write_bytes(pem)
+    (root / "key.pem").write_bytes(new_key(None))
     (root / "candidate.toml").write_text(SPEC.format(source="models.py:with_table", label="late", more="", float=""))
     digests = set()
     for number, (seed, zone, mask) in enumerate((("1", "UTC", 0o022), ("77", "Asia/Tokyo", 0o077))):
