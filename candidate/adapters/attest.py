@@ -10,7 +10,7 @@ FIPS 204 (ML-DSA, without a context).
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,21 @@ class Signer:
     def algorithm(self) -> Algorithm:
         """What the key decides."""
         return algorithm_of(self.public_pem)
+
+
+def signers_of(signer: Signer | Sequence[Signer] | None) -> tuple[Signer, ...]:
+    """Return one signer, several or none as a tuple.
+
+    Raises:
+        InputError: two of them have the same key, which no threshold counts twice.
+    """
+    several = () if signer is None else (signer,) if isinstance(signer, Signer) else tuple(signer)
+    seen: set[str] = set()
+    for each in several:
+        if each.key_id in seen:
+            raise InputError(f"key {each.key_id[:12]} is given twice", where="signer", hint="give each key once")
+        seen.add(each.key_id)
+    return several
 
 
 @dataclass(frozen=True)
