@@ -11,7 +11,7 @@ SHA-256) and ``ed25519``, which are what our own keys do; OpenPGP signs more tha
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from candidate.adapters.attest import Signer, load_signer, verify_mark
 from candidate.documents.keyfile import KeyFile
@@ -132,15 +132,14 @@ def _opened(file: KeyFile, passphrase: bytes | None, where: str) -> Any:
     hint = f'python -m pip install "{PACKAGES[scheme]}"'
     try:
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
+        from securesystemslib import signer
         from securesystemslib.exceptions import KeyMismatchError, UnsupportedLibraryError
-        from securesystemslib.signer import Signer as Remote
-        from securesystemslib.signer import SSlibKey
     except ImportError as error:
         raise UnavailableError(f"keys of {scheme}: are not supported here", where=where, hint=hint) from error
-    secret = b"" if passphrase is None else passphrase
+    secret, library = b"" if passphrase is None else passphrase, cast("Any", signer)  # its names are not exported
     try:
-        public: Any = load_pem_public_key(file.public.encode("ascii"))
-        return Remote.from_priv_key_uri(file.uri, SSlibKey.from_crypto(public), lambda _: secret.decode())
+        public = library.SSlibKey.from_crypto(load_pem_public_key(file.public.encode("ascii")))
+        return library.Signer.from_priv_key_uri(file.uri, public, lambda _: secret.decode())
     except UnsupportedLibraryError as error:
         raise UnavailableError(f"keys of {scheme}: are not supported here: {error}", where=where, hint=hint) from error
     except KeyMismatchError as error:
