@@ -155,6 +155,8 @@ def _checked(remote: Any, file: KeyFile, where: str) -> Callable[[bytes], bytes]
         try:
             mark = bytes.fromhex(remote.sign(message).signature)
         except Exception as error:  # as above
+            if type(error).__name__ == "PinIncorrect":  # of the HSM's driver, which is imported by the library alone
+                raise RefusedError("the PIN does not open the HSM", where=where, hint="give the right PIN") from error
             raise _unreachable(error, where) from error
         if not verify_mark(mark, message, file.public):
             raise _mismatch(where)

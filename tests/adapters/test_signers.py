@@ -208,6 +208,22 @@ def test_an_hsm_wants_a_pin(monkeypatch: pytest.MonkeyPatch, builder: Signer) ->
     assert pins == ["hsm:2 ecdsa-sha2-nistp256 1234"]
 
 
+def test_a_wrong_pin_is_refused_like_a_wrong_passphrase(monkeypatch: pytest.MonkeyPatch, builder: Signer) -> None:
+    """The HSM's driver says so by its own error."""
+
+    class PinIncorrect(Exception):  # noqa: N818 - the driver's name
+        pass
+
+    def locked(_: bytes) -> str:
+        raise PinIncorrect
+
+    faked(monkeypatch, locked)
+    signer = open_signer(write_key_file(key_file("awskms:x", builder.public_pem)).encode())
+
+    with pytest.raises(RefusedError, match="PIN"):
+        attest(STATEMENT, signer)
+
+
 def test_only_locked_keys_need_a_passphrase(tmp_path: Path) -> None:
     """Nobody is asked in vain."""
     data, _ = elsewhere(tmp_path)
