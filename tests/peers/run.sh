@@ -21,7 +21,7 @@ fi
 cp tests/peers/package.json "$work/"
 npm install --prefix "$work" --no-audit --no-fund --silent
 
-if ! test -f "$work/venv/.installed"; then
+if ! test "$work/venv/.installed" -nt tests/peers/requirements.txt; then
     python3 -m venv "$work/venv"
     "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
         --requirement tests/peers/requirements.txt
