@@ -25,14 +25,14 @@ def check_enough(key_ids: Collection[str], needed: int, *, role: RoleName) -> No
 
 
 def check_required(
-    attestations: Sequence[bytes], digest: str, trust: TrustPolicy, *, now: datetime, channel: str | None
+    attestations: Sequence[bytes], digest: str, trust: TrustPolicy | None, *, now: datetime, channel: str | None
 ) -> tuple[PredicateName, ...]:
     """Return what was demanded beside the release and is there; what a copy stripped is noticed here.
 
     Args:
         attestations: of the bundle, untrusted.
         digest: of its content manifest.
-        trust: what is demanded, and who may say it.
+        trust: what is demanded, and who may say it; null, where one key is trusted, demands nothing more.
         now: the time to judge validity at, aware.
         channel: where the bundle is to be used; null where no channel is concerned.
 
@@ -40,6 +40,8 @@ def check_required(
         IntegrityError: an attestation is malformed.
         RefusedError: something is missing, or not said by enough keys of a role that may say it.
     """
+    if trust is None:
+        return ()
     wanted = tuple(name for name in dict.fromkeys(trust.required) if name != "release")
     for name in wanted:
         reasons = []

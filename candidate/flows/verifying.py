@@ -276,12 +276,9 @@ class _Verifier:
         for attested in held.values():
             _check_predicate(bundle, attested)
         _check_integrity(bundle, self.keys)
-        if self.trust is not None:
-            said = check_required(
-                bundle.attestations, bundle.ref.digest, self.trust, now=self.now, channel=self.channel
-            )
-            if said:
-                self.passed("required", f"also attested by a role that may: {', '.join(said)}")
+        said = check_required(bundle.attestations, bundle.ref.digest, self.trust, now=self.now, channel=self.channel)
+        if said:
+            self.passed("required", f"also attested by a role that may: {', '.join(said)}")
         members = len(bundle.manifest.files) + 1
         self.passed("closure", f"{members} members, every byte hashed, none missing and none extra")
         ops = len(bundle.manifest.onnx.ops)
