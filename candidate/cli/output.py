@@ -137,8 +137,14 @@ def signer(key: Path | None, *, number: int = 1) -> "Signer | None":
     """Return the signer of a private key or key file."""
     if key is None:
         return None
-    from candidate.adapters.signers import open_signer
+    from candidate.adapters.signers import PACKAGES, open_signer
 
+    if str(key).partition(":")[0] in PACKAGES and not key.exists():
+        raise InputError(
+            "a place of a key, where a file must be",
+            where=f"--key {key}",
+            hint=f"write a key file first: candidate key import '{key}' --public PEM KEYFILE",
+        )
     data = read_bytes(key)
     return open_signer(data, secret_of(key, data, number=number), where=str(key))
 

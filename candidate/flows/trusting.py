@@ -2,15 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from candidate.adapters.attest import check
-from candidate.adapters.trust import keys_for, speakers
-from candidate.documents.statement import PREDICATE_TYPES, PredicateName
-from candidate.documents.trust import RoleName, TrustPolicy
 from candidate.errors import RefusedError
 
+if TYPE_CHECKING:  # whoever trusts one key reads no policy, and need not wait for what reads one
+    from candidate.documents.statement import PredicateName
+    from candidate.documents.trust import RoleName, TrustPolicy
 
-def check_enough(key_ids: Collection[str], needed: int, *, role: RoleName) -> None:
+
+def check_enough(key_ids: Collection[str], needed: int, *, role: "RoleName") -> None:
     """Refuse fewer different keys than a role needs. Key ids are digests of canonical keys, never what a file says.
 
     Raises:
@@ -25,8 +27,8 @@ def check_enough(key_ids: Collection[str], needed: int, *, role: RoleName) -> No
 
 
 def check_required(
-    attestations: Sequence[bytes], digest: str, trust: TrustPolicy | None, *, now: datetime, channel: str | None
-) -> tuple[PredicateName, ...]:
+    attestations: Sequence[bytes], digest: str, trust: "TrustPolicy | None", *, now: datetime, channel: str | None
+) -> "tuple[PredicateName, ...]":
     """Return what was demanded beside the release and is there; what a copy stripped is noticed here.
 
     Args:
@@ -42,6 +44,8 @@ def check_required(
     """
     if trust is None:
         return ()
+    from candidate.adapters.trust import keys_for, speakers
+
     wanted = tuple(name for name in dict.fromkeys(trust.required) if name != "release")
     for name in wanted:
         reasons = []
@@ -63,8 +67,10 @@ def check_required(
     return wanted
 
 
-def _who_said(name: PredicateName, attestations: Sequence[bytes], digest: str, keys: tuple[str, ...]) -> set[str]:
+def _who_said(name: "PredicateName", attestations: Sequence[bytes], digest: str, keys: tuple[str, ...]) -> set[str]:
     """Return the largest group of keys that signed one and the same statement of this kind about the bundle."""
+    from candidate.documents.statement import PREDICATE_TYPES
+
     groups: dict[bytes, set[str]] = {}
     for number, data in enumerate(attestations):
         try:

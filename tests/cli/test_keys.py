@@ -88,6 +88,14 @@ def test_an_imported_key_that_is_gone_is_unavailable(ask: Callable[..., tuple[in
     assert ask("build", "--key", "key.toml")[0] == 9
 
 
+def test_a_uri_where_a_file_must_be_is_pointed_out(ask: Callable[..., tuple[int, Any]]) -> None:
+    """The hint is the command that makes the file."""
+    code, found = ask("build", "--key", "awskms:alias/release")
+
+    assert code == 2
+    assert "candidate key import 'awskms:alias/release'" in found["hint"]
+
+
 def test_each_key_can_have_its_own_passphrase(
     ask: Callable[..., tuple[int, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
