@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from candidate.adapters.attest import Signer as Signer
     from candidate.adapters.attest import load_signer as load_signer
     from candidate.adapters.attest import new_key as new_key
+    from candidate.adapters.signers import key_file as key_file
+    from candidate.adapters.signers import key_info as key_info
+    from candidate.adapters.signers import open_signer as open_signer
+    from candidate.adapters.signers import write_key_file as write_key_file
     from candidate.adapters.trust import read_trust as read_trust
     from candidate.adapters.trust import write_trust as write_trust
     from candidate.documents.decision import Decision as Decision
@@ -56,6 +60,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "candidate.adapters.attest": ("Signer", "load_signer", "new_key"),
+    "candidate.adapters.signers": ("key_file", "key_info", "open_signer", "write_key_file"),
     "candidate.adapters.trust": ("read_trust", "write_trust"),
     "candidate.documents.decision": ("Decision",),
     "candidate.documents.evidence": ("Evidence",),

@@ -246,11 +246,11 @@ def _integrity(recipe: Recipe) -> Statement:
     return integrity_statement(recipe.descriptor.name, recipe.descriptor.version, [*recipe.files(), own])
 
 
-def sealed(recipe: Recipe, signer: Signer, *, integrity: bool = False) -> bytes:
-    """A bundle file that a builder signed, whatever is in it; for other people's tools too if asked."""
+def sealed(recipe: Recipe, *signers: Signer, integrity: bool = False) -> bytes:
+    """A bundle file that a builder signed by each key, whatever is in it; for other people's tools too if asked."""
     content = recipe.content()
     statements = [release(content), *([_integrity(recipe)] if integrity else [])]
-    return pack(content, tuple(attest(statement, signer).to_bytes() for statement in statements))
+    return pack(content, tuple(attest(statement, signer).to_bytes() for signer in signers for statement in statements))
 
 
 def tar_of(members: list[tuple[tarfile.TarInfo, bytes]], form: int = tarfile.USTAR_FORMAT) -> bytes:

@@ -32,9 +32,15 @@ def approver() -> Signer:
 
 
 @pytest.fixture(scope="session")
-def promoter() -> Signer:
+def promoter_pem() -> bytes:
+    """The file of a key that may sign registry entries."""
+    return new_key(None)
+
+
+@pytest.fixture(scope="session")
+def promoter(promoter_pem: bytes) -> Signer:
     """A key that may sign registry entries."""
-    return load_signer(new_key(None), None)
+    return load_signer(promoter_pem, None)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,19 @@ from pydantic import BaseModel
 from candidate.document import Document
 
 FOLDER = Path(__file__).parent.parent / "schemas"
-MODULES = ("spec", "policy", "trust", "manifest", "oci", "statement", "evidence", "decision", "entry", "results")
+MODULES = (
+    "spec",
+    "policy",
+    "trust",
+    "keyfile",
+    "manifest",
+    "oci",
+    "statement",
+    "evidence",
+    "decision",
+    "entry",
+    "results",
+)
 ABSTRACT = {"Document", "OciDocument", "Judged"}
 
 

@@ -1,19 +1,29 @@
 """Sign statements and check them: in-toto Statement v1 in DSSE in a sigstore bundle v0.3.
 
-The key decides curve and hash, never the message. A payload is parsed only after its signature
-held, and the statement that is returned is made of the very bytes that were verified.
+The key decides algorithm, curve and hash, never the message. A payload is parsed only after its
+signature held, and the statement that is returned is made of the very bytes that were verified.
 
 Sources: DSSE v1.0.2 (protocol and envelope), in-toto attestation framework v1, sigstore
-protobuf-specs bundle v0.3, RFC 6979 (deterministic ECDSA), FIPS 186-5.
+protobuf-specs bundle v0.3, RFC 6979 (deterministic ECDSA), FIPS 186-5, RFC 8032 (Ed25519),
+FIPS 204 (ML-DSA, without a context).
 """
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from candidate.documents.publickey import key_id_of, public_key_pem
+from candidate.documents.publickey import (
+    ACCEPTED,
+    ALGORITHMS,
+    Algorithm,
+    algorithm_of,
+    key_id_of,
+    kind_of,
+    no_ml_dsa,
+    public_key_pem,
+)
 from candidate.documents.statement import (
     PAYLOAD_TYPE,
     Attestation,
@@ -33,12 +43,33 @@ MAX_ATTESTATION_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Signer:
-    """A private key that can sign, and its public half."""
+    """Something that can sign, and its public key; where the private half lives is its own affair."""
 
-    key: "EllipticCurvePrivateKey" = field(repr=False)
+    sign: Callable[[bytes], bytes] = field(repr=False)
+    """Signs a message. ECDSA as DER over SHA-256; Ed25519 and ML-DSA over the message itself."""
     public_pem: str
     key_id: str
     """sha256 of the public PEM, in hexadecimal."""
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """What the key decides."""
+        return algorithm_of(self.public_pem)
+
+
+def signers_of(signer: Signer | Sequence[Signer] | None) -> tuple[Signer, ...]:
+    """Return one signer, several or none as a tuple.
+
+    Raises:
+        InputError: two of them have the same key, which no threshold counts twice.
+    """
+    several = () if signer is None else (signer,) if isinstance(signer, Signer) else tuple(signer)
+    seen: set[str] = set()
+    for each in several:
+        if each.key_id in seen:
+            raise InputError(f"key {each.key_id[:12]} is given twice", where="signer", hint="give each key once")
+        seen.add(each.key_id)
+    return several
 
 
 @dataclass(frozen=True)
@@ -49,22 +80,45 @@ class Attested:
     key_id: str
 
 
-def new_key(passphrase: bytes | None) -> bytes:
-    """Return a new ECDSA P-256 private key as PKCS#8 PEM, encrypted when a passphrase is given.
+def new_key(passphrase: bytes | None, algorithm: Algorithm = "ecdsa-p256") -> bytes:
+    """Return a new private key as PKCS#8 PEM, encrypted when a passphrase is given.
 
     Raises:
-        InputError: the passphrase is empty or too long.
+        InputError: the passphrase is empty or too long, or there is no such algorithm.
+        UnavailableError: the cryptography library does not know the algorithm.
     """
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
 
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
         if not 0 < len(passphrase) < 1024:  # noqa: PLR2004 - OpenSSL reads no longer one back
             raise InputError(f"passphrase of {len(passphrase)} bytes, not 1 to 1023", where="new key")
         encryption = serialization.BestAvailableEncryption(passphrase)
-    key = ec.generate_private_key(ec.SECP256R1())
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    key = _generated(algorithm)
+    pem: bytes = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    return pem
+
+
+def _generated(algorithm: Algorithm) -> Any:
+    """Return a fresh private key; only the module of its algorithm is imported."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    if algorithm == "ecdsa-p256":
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        return ec.generate_private_key(ec.SECP256R1())
+    if algorithm == "ed25519":
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+
+        return ed25519.Ed25519PrivateKey.generate()
+    if algorithm != "ml-dsa-65":
+        raise InputError(f"no algorithm {algorithm!r}", where="new key", hint=f"choose one of {', '.join(ALGORITHMS)}")
+    try:
+        from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+
+        return MLDSA65PrivateKey.generate()
+    except (ImportError, UnsupportedAlgorithm) as error:
+        raise no_ml_dsa("new key") from error
 
 
 def load_signer(pem: bytes, passphrase: bytes | None, *, where: str = "") -> Signer:
@@ -76,12 +130,11 @@ def load_signer(pem: bytes, passphrase: bytes | None, *, where: str = "") -> Sig
         where: the file, for the message.
 
     Raises:
-        InputError: not an ECDSA P-256 private key, or encrypted and no passphrase given.
+        InputError: not a private key of an accepted algorithm, or encrypted and no passphrase given.
         RefusedError: the passphrase is wrong.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
 
     place, hint = where or "private key", "make one with: candidate key new"
     encrypted = b"ENCRYPTED" in pem
@@ -90,26 +143,76 @@ def load_signer(pem: bytes, passphrase: bytes | None, *, where: str = "") -> Sig
     if encrypted and not passphrase:
         raise InputError("the key is encrypted and no passphrase was given", where=place, hint="give its passphrase")
     try:
-        key = serialization.load_pem_private_key(pem, passphrase if encrypted else None)
+        key: Any = serialization.load_pem_private_key(pem, passphrase if encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if encrypted and isinstance(error, ValueError):
             raise RefusedError(
                 "the passphrase does not open the key", where=place, hint="give the passphrase it was made with"
             ) from error
         raise InputError("not a usable private key", where=place, hint=hint) from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        kind = key.curve.name if isinstance(key, ec.EllipticCurvePrivateKey) else type(key).__name__.removeprefix("_")
-        raise InputError(f"key is {kind}, not ECDSA P-256", where=place, hint=hint)
     encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     public = key.public_key().public_bytes(encoding, form).decode("ascii")
-    return Signer(key=key, public_pem=public, key_id=key_id_of(public))
+    try:
+        algorithm = algorithm_of(public)
+    except InputError as error:
+        raise InputError(f"key is {kind_of(key)}, not {ACCEPTED}", where=place, hint=hint) from error
+    sign = _ecdsa(key) if algorithm == "ecdsa-p256" else key.sign
+    return Signer(sign=sign, public_pem=public, key_id=key_id_of(public))
+
+
+def _ecdsa(key: "EllipticCurvePrivateKey") -> Callable[[bytes], bytes]:
+    """Return how a P-256 key signs: the same message gives the same bytes (RFC 6979)."""
+
+    def sign(message: bytes) -> bytes:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        try:
+            return key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        except UnsupportedAlgorithm as error:
+            raise UnavailableError(
+                "the cryptography library cannot sign deterministically (RFC 6979)",
+                hint="install a cryptography wheel, it brings OpenSSL 3.2 or later",
+            ) from error
+
+    return sign
+
+
+def verify_mark(mark: bytes, message: bytes, pem: str) -> bool:
+    """Return whether a signature over a message holds under a public key, by the algorithm of that key.
+
+    Args:
+        mark: the signature, untrusted.
+        message: what was signed.
+        pem: canonical PEM of the key, as ``public_key_pem`` returned it.
+
+    Raises:
+        InputError: the PEM is not one.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    algorithm = algorithm_of(pem)
+    key: Any = load_pem_public_key(pem.encode("ascii"))
+    try:
+        if algorithm == "ecdsa-p256":
+            from cryptography.hazmat.primitives import hashes
+            from cryptography.hazmat.primitives.asymmetric import ec
+
+            key.verify(mark, message, ec.ECDSA(hashes.SHA256()))
+        else:  # neither algorithm leaves anything to choose, so no module of it is needed
+            key.verify(mark, message)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def public_key_id(pem: str) -> str:
     """Return the id of a public key: sha256 of its canonical SPKI PEM, in hexadecimal.
 
     Raises:
-        InputError: not an ECDSA P-256 public key.
+        InputError: not a public key of an accepted algorithm.
     """
     return key_id_of(public_key_pem(pem))
 
@@ -121,24 +224,14 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 
 
 def attest(statement: Statement, signer: Signer) -> Attestation:
-    """Sign a statement; the same statement and key give the same bytes.
+    """Sign a statement; the same statement and key give the same bytes, but for ML-DSA, which is randomised.
 
     Raises:
-        UnavailableError: the cryptography library cannot sign deterministically.
+        UnavailableError: the cryptography library cannot sign deterministically, or the signer is out of reach.
+        RefusedError: the signer holds another key than it says.
     """
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     payload = statement.to_bytes()
-    try:
-        algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
-        mark = signer.key.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload), algorithm)
-    except UnsupportedAlgorithm as error:
-        raise UnavailableError(
-            "the cryptography library cannot sign deterministically (RFC 6979)",
-            hint="install a cryptography wheel, it brings OpenSSL 3.2 or later",
-        ) from error
+    mark = signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
     return Attestation(
         verification_material=VerificationMaterial(public_key=PublicKeyHint(hint=signer.key_id)),
         dsse_envelope=Envelope(
@@ -182,15 +275,10 @@ def check(data: bytes, public_pems: Iterable[str], *, where: str = "") -> Attest
         where: the file or blob, for the message.
 
     Raises:
-        InputError: a given key is no P-256 public key.
+        InputError: a given key is no public key of an accepted algorithm.
         IntegrityError: malformed, or not in canonical form.
         RefusedError: none of the keys signed it.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
     place = where or "attestation"
     attestation, payload, mark = _envelope(data, where=place)
     envelope = attestation.dsse_envelope
@@ -204,18 +292,12 @@ def check(data: bytes, public_pems: Iterable[str], *, where: str = "") -> Attest
             where=place,
             hint="check who signed it; if that key should be trusted here, add it to trust.toml",
         )
-    key = load_pem_public_key(pem.encode("ascii"))
-    if not isinstance(key, ec.EllipticCurvePublicKey):  # pragma: no cover - public_key_pem let nothing else pass
-        raise InputError("not an elliptic-curve key", where=place)
-    signed = pre_authentication_encoding(PAYLOAD_TYPE, payload)
-    try:
-        key.verify(mark, signed, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature as error:
+    if not verify_mark(mark, pre_authentication_encoding(PAYLOAD_TYPE, payload), pem):
         raise RefusedError(
             f"the signature does not hold under key {key_id[:12]}",
             where=place,
             hint="it was altered or made with another key: fetch it again",
-        ) from error
+        )
     return Attested(statement=Statement.from_bytes(payload, where=place), key_id=key_id)
 
 
@@ -228,3 +310,13 @@ def unverified_statement(data: bytes, *, where: str = "") -> Statement:
     place = where or "attestation"
     _, payload, _ = _envelope(data, where=place)
     return Statement.from_bytes(payload, where=place)
+
+
+def looks_like_ecdsa(data: bytes, *, where: str = "") -> bool:
+    """Return whether the signature of an attestation that nobody checked has ECDSA's form: to choose, never to trust.
+
+    Raises:
+        IntegrityError: malformed, or not in canonical form.
+    """
+    _, _, mark = _envelope(data, where=where or "attestation")
+    return mark[:1] == b"\x30" and mark[1:2] == bytes([(len(mark) - 2) % 256])

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from candidate.document import MAX_DOCUMENT_BYTES
 from candidate.documents.publickey import key_id_of, public_key_pem
-from candidate.documents.trust import RoleKeys, RoleName, TrustPolicy
+from candidate.documents.statement import PredicateName
+from candidate.documents.trust import RIGHTS, RoleKeys, RoleName, TrustPolicy
 from candidate.errors import InputError, RefusedError
 
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
@@ -53,7 +54,8 @@ def check_trust(trust: TrustPolicy, *, where: str) -> None:
 
     Raises:
         InputError: no role, a key that is none, one key twice or in two roles, a threshold that its
-            keys cannot reach, a time that is none, a key id that is none.
+            keys cannot reach, a predicate that its role may not say or that nobody may say though it is
+            required, a time that is none, a key id that is none.
     """
     if not trust.roles:
         raise InputError("no role has a key", where=where, hint="give at least [roles.builder] keys")
@@ -74,6 +76,8 @@ def check_trust(trust: TrustPolicy, *, where: str) -> None:
                     hint="give every role its own key; distinct_roles = false gives that protection up",
                 )
         _check_limits(keys, place)
+        _check_rights(role, keys, place)
+    _check_required(trust, where)
     for key_id in trust.revoked.keys:
         if not _KEY_ID.fullmatch(key_id):
             raise InputError(
@@ -98,6 +102,72 @@ def _check_limits(keys: RoleKeys, where: str) -> None:
             )
 
 
+def _check_rights(role: RoleName, keys: RoleKeys, where: str) -> None:
+    """A file narrows what a role may say, and never widens it."""
+    if keys.predicates is None:
+        return
+    if not keys.predicates:
+        raise InputError(
+            "predicates is empty, so the role may say nothing",
+            where=where,
+            hint="leave it out to allow all that the role may say",
+        )
+    beyond = [name for name in keys.predicates if name not in RIGHTS[role]]
+    if beyond:
+        raise InputError(
+            f"a key of the role {role} may never say {', '.join(beyond)}",
+            where=where,
+            hint=f"choose from {', '.join(RIGHTS[role])}",
+        )
+
+
+def _check_required(trust: TrustPolicy, where: str) -> None:
+    """What is demanded of every bundle must be something that a bundle holds, and that somebody may say."""
+    place = f"{where}: required"
+    if "release" not in trust.required:
+        raise InputError(
+            "required does not list release",
+            where=place,
+            hint='without it nothing says which bundle this is: required = ["release", ...]',
+        )
+    if "entry" in trust.required:
+        raise InputError("an entry stands in a registry's log, never in a bundle", where=place, hint="take it out")
+    mute = [name for name in trust.required if not speakers(trust, name)]
+    if mute == ["release"] and "builder" not in trust.roles:
+        return  # a policy for decisions or entries alone: it accepts no bundle, so it need not say how
+    if mute:
+        raise InputError(
+            f"no role here may say {', '.join(mute)}",
+            where=place,
+            hint="give a role that may say it a key, or take it out of required",
+        )
+
+
+def may_say(trust: TrustPolicy, role: RoleName) -> tuple[PredicateName, ...]:
+    """Return what the keys of a role may say: all that the role ever may, or less where the policy says so."""
+    keys = trust.roles.get(role)
+    if keys is None:
+        return ()
+    return RIGHTS[role] if keys.predicates is None else keys.predicates
+
+
+def speakers(trust: TrustPolicy, predicate: PredicateName) -> tuple[RoleName, ...]:
+    """Return the roles whose keys may say this."""
+    return tuple(role for role in trust.roles if predicate in may_say(trust, role))
+
+
+def _check_may_say(trust: TrustPolicy, role: RoleName, predicate: PredicateName | None) -> None:
+    wanted = predicate or RIGHTS[role][0]
+    if role in trust.roles and wanted not in may_say(trust, role):
+        raise RefusedError(
+            f"the role may say {', '.join(may_say(trust, role))}, not {wanted}",
+            where=f"role {role}",
+            hint="add it to the role's predicates only if that is really meant"
+            if wanted in RIGHTS[role]
+            else "a key of this role can never say that",
+        )
+
+
 def _time(text: str | None, *, where: str) -> datetime | None:
     if text is None:
         return None
@@ -115,15 +185,22 @@ def allows(patterns: Iterable[str], channel: str) -> bool:
     )
 
 
-def standing_keys(trust: TrustPolicy, role: RoleName) -> tuple[str, ...]:
+def standing_keys(trust: TrustPolicy, role: RoleName, *, predicate: PredicateName | None = None) -> tuple[str, ...]:
     """Return a role's public keys (PEM) that are not revoked, whatever its dates say.
 
     What was accepted while the role was valid stays accepted: a role that has run out must not
     take the way back from the person on call.
 
+    Args:
+        trust: whose word counts.
+        role: the role that is needed.
+        predicate: what is to be said; null for the role's own word, see ``RIGHTS``.
+
     Raises:
-        RefusedError: the policy gives the role to nobody, or all its keys are revoked.
+        RefusedError: the policy gives the role to nobody, or not the right to say this, or all its
+            keys are revoked.
     """
+    _check_may_say(trust, role, predicate)
     keys = trust.roles[role].keys if role in trust.roles else ()
     standing = tuple(pem for pem in map(public_key_pem, keys) if key_id_of(pem) not in trust.revoked.keys)
     if not standing:
@@ -132,9 +209,15 @@ def standing_keys(trust: TrustPolicy, role: RoleName) -> tuple[str, ...]:
 
 
 def keys_for(
-    trust: TrustPolicy, role: RoleName, *, now: datetime, channel: str | None, signatures: int = 1
+    trust: TrustPolicy,
+    role: RoleName,
+    *,
+    now: datetime,
+    channel: str | None,
+    signatures: int = 1,
+    predicate: PredicateName | None = None,
 ) -> tuple[str, ...]:
-    """Return the public keys (PEM) that may speak for a role now.
+    """Return the public keys (PEM) that may speak for a role now: no other key is ever tried.
 
     Args:
         trust: whose word counts.
@@ -143,14 +226,17 @@ def keys_for(
         channel: where the role is used; null where no channel is concerned.
         signatures: how many different keys the caller counts; a role that needs more is refused
             here, so that nobody forgets its threshold.
+        predicate: what is to be said; null for the role's own word, see ``RIGHTS``.
 
     Raises:
-        RefusedError: the policy gives the role to nobody, or not now, or not on this channel.
+        RefusedError: the policy gives the role to nobody, or not now, or not on this channel, or not
+            the right to say this.
     """
     where, hint = f"role {role}", "change the trust policy only if that is really meant"
     keys = trust.roles.get(role)
     if keys is None:
         raise RefusedError(f"no key is trusted as {role}", where=where, hint=f"add [roles.{role}] to the trust policy")
+    _check_may_say(trust, role, predicate)
     begin, end = _time(keys.valid_from, where=where), _time(keys.valid_until, where=where)
     if begin is not None and now < begin:
         raise RefusedError(f"the role is valid only from {keys.valid_from}", where=where, hint=hint)
@@ -190,9 +276,11 @@ def write_trust(trust: TrustPolicy) -> str:
         "# Which public keys may say what. Keep it in version control and review every change.",
         f"distinct_roles = {str(trust.distinct_roles).lower()}",
         f"max_decision_age_hours = {trust.max_decision_age_hours}",
+        f"required = {_texts(trust.required)}",
     ]
     for role, keys in trust.roles.items():
         lines += ["", f"[roles.{role}]", f"threshold = {keys.threshold}", f"channels = {_texts(keys.channels)}"]
+        lines += [f"predicates = {_texts(keys.predicates)}"] if keys.predicates is not None else []
         lines += [f"valid_from = {_text(keys.valid_from)}"] if keys.valid_from else []
         lines += [f"valid_until = {_text(keys.valid_until)}"] if keys.valid_until else []
         lines.append("keys = [")

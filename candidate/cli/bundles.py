@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from candidate.cli import output
-from candidate.cli.output import Json, Key, Quiet, Trust
+from candidate.cli.output import Json, Keys, Quiet, Trust
 
 BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .candidate file.")]
 
@@ -25,7 +25,7 @@ def build(
     root: Annotated[
         Path | None, typer.Option("--root", help="Folder of the paths in SPEC; by default its own.")
     ] = None,
-    key: Key = None,
+    key: Keys = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -34,7 +34,7 @@ def build(
     from candidate.report.text import built_text
 
     with output.progress(quiet=quiet) as progress:
-        result = flow(spec, root=root, out=out, signer=output.signer(key), environ=os.environ, progress=progress)
+        result = flow(spec, root=root, out=out, signer=output.signers(key), environ=os.environ, progress=progress)
     output.emit(result, built_text(result), as_json=as_json, quiet=quiet)
 
 

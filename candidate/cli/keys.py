@@ -1,4 +1,4 @@
-"""Commands to begin with: init, key new, key show, trust."""
+"""Commands to begin with: init, key new, key show, key import, trust."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from candidate.cli import output
 from candidate.cli.output import Json, Quiet
+from candidate.documents.publickey import Algorithm
 from candidate.documents.trust import RoleName
 from candidate.errors import InputError
 
@@ -14,9 +15,10 @@ key = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help=(
-        "Keys: ECDSA P-256, PEM, encrypted by default. The passphrase is read from the file named by "
-        "$CANDIDATE_KEY_PASSPHRASE_FILE, else from $CANDIDATE_KEY_PASSPHRASE, else asked for; never from the "
-        "command line."
+        "Keys: ECDSA P-256, Ed25519 or ML-DSA-65, PEM, encrypted by default; or key files that name a key in a KMS "
+        "or an HSM. The passphrase or PIN is read from the file named by $CANDIDATE_KEY_PASSPHRASE_FILE, else from "
+        "$CANDIDATE_KEY_PASSPHRASE, else asked for; never from the command line. For a second --key, the same "
+        "variables with _2 at the end go first."
     ),
 )
 
@@ -50,13 +52,15 @@ def init(
 @key.command("new")
 def key_new(
     path: Annotated[Path, typer.Argument(metavar="KEY", help="Private key to write; the public one goes beside it.")],
+    algorithm: Annotated[Algorithm, typer.Option("--algorithm", help="How the key signs.")] = "ecdsa-p256",
     plain: Annotated[bool, typer.Option("--unsafe-no-passphrase", help="Write the key unencrypted.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Make a key pair: KEY (mode 0600) and KEY with the ending .pub.pem."""
-    from candidate.adapters.attest import load_signer, new_key
-    from candidate.documents.results import KeyInfo
+    from candidate.adapters.attest import new_key
+    from candidate.adapters.signers import key_info
+    from candidate.report.text import key_text
 
     word = None if plain else output.passphrase(confirm=True)
     if word is None and not plain:
@@ -65,38 +69,51 @@ def key_new(
             where="key new",
             hint=f"set ${output.PASSPHRASE_FILE} or ${output.PASSPHRASE}, or ask for --unsafe-no-passphrase",
         )
-    pem = new_key(word)
-    made = load_signer(pem, word, where=str(path))
+    pem = new_key(word, algorithm)
+    made = key_info(pem, word, where=str(path))
     public = path.with_suffix(".pub.pem")
     output.write_new(path, pem, mode=0o600)
     try:
-        output.write_new(public, made.public_pem.encode())
+        output.write_new(public, made.public_key.encode())
     except BaseException:
         path.unlink()
         raise
-    result = KeyInfo(key_id=made.key_id, public_key=made.public_pem, files=(str(path), str(public)))
-    output.emit(result, f"wrote {path} and {public}\nkey id {made.key_id}", as_json=as_json, quiet=quiet)
+    result = made.model_copy(update={"files": (str(path), str(public))})
+    output.emit(result, f"wrote {path} and {public}\n{key_text(result)}", as_json=as_json, quiet=quiet)
 
 
 @key.command("show")
 def key_show(
-    path: Annotated[Path, typer.Argument(metavar="KEY", help="A private or a public key.")],
+    path: Annotated[Path, typer.Argument(metavar="KEY", help="A private or a public key, or a key file.")],
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print a key's public half and its id."""
-    from candidate.adapters.attest import public_key_id
-    from candidate.documents.results import KeyInfo
+    """Print a key's public half, its algorithm and its id."""
+    from candidate.adapters.signers import key_info
+    from candidate.report.text import key_text
 
-    pem = output.read_bytes(path)
-    if b"PRIVATE KEY" in pem:
-        made = output.needed_signer(path)
-        public, key_id = made.public_pem, made.key_id
-    else:
-        public = pem.decode("ascii", "replace")
-        key_id = public_key_id(public)
-    result = KeyInfo(key_id=key_id, public_key=public, files=(str(path),))
-    output.emit(result, f"{public}key id {key_id}", as_json=as_json, quiet=quiet)
+    data = output.read_bytes(path)
+    result = key_info(data, output.secret_of(path, data) if b"PRIVATE KEY" in data else None, where=str(path))
+    output.emit(result, f"{result.public_key}{key_text(result)}", as_json=as_json, quiet=quiet)
+
+
+@key.command("import")
+def key_import(
+    uri: Annotated[str, typer.Argument(metavar="URI", help="Where the key is: awskms:, gcpkms:, azurekms:, hv:, hsm:")],
+    path: Annotated[Path, typer.Argument(metavar="KEYFILE", help="Key file to write; name it with --key.")],
+    public: Annotated[Path, typer.Option("--public", help="Its public key (PEM): what signs there is held to it.")],
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a key file for a private key that stays where it is, in a KMS or an HSM."""
+    from candidate.adapters.signers import key_file, key_info, write_key_file
+    from candidate.report.text import key_text
+
+    made = key_file(uri, output.read_bytes(public).decode("ascii", "replace"), where=str(public))
+    text = write_key_file(made).encode()
+    output.write_new(path, text)
+    result = key_info(text, where=str(path))
+    output.emit(result, f"wrote {path}\n{key_text(result)}", as_json=as_json, quiet=quiet)
 
 
 def trust(

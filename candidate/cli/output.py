@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors, and the JSON if asked for.")]
 Key = Annotated[
-    Path | None, typer.Option("--key", help="Private key (PEM); its passphrase is read as `candidate key --help` says.")
+    Path | None,
+    typer.Option("--key", help="Private key (PEM) or key file; its passphrase is read as `candidate key --help` says."),
+]
+Keys = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--key",
+        help="Private key (PEM) or key file; its passphrase is read as `candidate key --help` says. "
+        "Give it again to attest by a second key too.",
+    ),
 ]
 Trust = Annotated[Path | None, typer.Option("--trust", help="trust.toml; by default $CANDIDATE_TRUST or ./trust.toml.")]
 
@@ -86,34 +95,64 @@ def progress(*, quiet: bool) -> Iterator["Progress"]:
         sys.stderr.flush()
 
 
-def passphrase(*, confirm: bool = False) -> bytes | None:
-    """Return the key's passphrase from a file, the environment or a prompt, in that order; never from argv."""
-    file = os.environ.get(PASSPHRASE_FILE)
-    if file:
-        return read_bytes(Path(file)).rstrip(b"\r\n")
-    if PASSPHRASE in os.environ:
-        return os.environ[PASSPHRASE].encode()
+def passphrase(*, of: str = "", number: int = 1, confirm: bool = False) -> bytes | None:
+    """Return a key's passphrase from a file, the environment or a prompt, in that order; never from argv.
+
+    Args:
+        of: the key, for the prompt.
+        number: which ``--key`` it is; from the second on, variables that end in ``_2``, ``_3`` go first.
+        confirm: whether to ask twice.
+    """
+    for ending in (f"_{number}", "") if number > 1 else ("",):
+        file = os.environ.get(PASSPHRASE_FILE + ending)
+        if file:
+            return read_bytes(Path(file)).rstrip(b"\r\n")
+        if PASSPHRASE + ending in os.environ:
+            return os.environ[PASSPHRASE + ending].encode()
     if sys.stdin.isatty() and sys.stderr.isatty():
-        text: str = typer.prompt("passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+        text: str = typer.prompt(
+            f"passphrase of {of}" if of else "passphrase", hide_input=True, confirmation_prompt=confirm, err=True
+        )
         return text.encode()
     return None
 
 
-def signer(key: Path | None) -> "Signer | None":
-    """Return the signer of a key file, asking for its passphrase only if the key is encrypted."""
-    if key is None:
-        return None
-    from candidate.adapters.attest import load_signer
+def secret_of(key: Path, data: bytes, *, number: int = 1) -> bytes | None:
+    """Return the passphrase of a key that was read, asking for it only if the key needs one."""
+    from candidate.adapters.signers import needs_passphrase
 
-    pem = read_bytes(key)
-    word = passphrase() if b"ENCRYPTED" in pem else None
-    if b"ENCRYPTED" in pem and word is None:
+    if not needs_passphrase(data):
+        return None
+    word = passphrase(of=str(key), number=number)
+    if word is None:
         raise InputError(
-            "the key is encrypted and there is no passphrase",
+            "the key is locked and there is no passphrase or PIN",
             where=str(key),
             hint=f"name its file in ${PASSPHRASE_FILE}, or set ${PASSPHRASE}",
         )
-    return load_signer(pem, word, where=str(key))
+    return word
+
+
+def signer(key: Path | None, *, number: int = 1) -> "Signer | None":
+    """Return the signer of a private key or key file."""
+    if key is None:
+        return None
+    from candidate.adapters.signers import PACKAGES, open_signer
+
+    if str(key).partition(":")[0] in PACKAGES and not key.exists():
+        raise InputError(
+            "a place of a key, where a file must be",
+            where=f"--key {key}",
+            hint=f"write a key file first: candidate key import '{key}' --public PEM KEYFILE",
+        )
+    data = read_bytes(key)
+    return open_signer(data, secret_of(key, data, number=number), where=str(key))
+
+
+def signers(keys: list[Path] | None) -> "tuple[Signer, ...]":
+    """Return the signer of each key named, in their order."""
+    found = (signer(key, number=number) for number, key in enumerate(keys or (), start=1))
+    return tuple(each for each in found if each is not None)
 
 
 def needed_signer(key: Path | None) -> "Signer":

@@ -14,6 +14,7 @@ from candidate.documents.manifest import (
     ModelSignature,
     Parity,
 )
+from candidate.documents.publickey import Algorithm
 
 
 class Built(Document):
@@ -99,6 +100,9 @@ class KeyInfo(Document):
     """sha256 of the public key's SPKI PEM, in hexadecimal."""
     public_key: str
     """SPKI PEM."""
+    algorithm: Algorithm
+    model_signing: bool
+    """Whether OpenSSF's model_signing reads signatures of this key: it knows elliptic curves alone."""
     files: tuple[str, ...]
 
 

@@ -5,11 +5,21 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from candidate.document import Digest, Document, Part
+from candidate.documents.statement import PredicateName
 
 RoleName = Literal["builder", "approver", "promoter", "oncall"]
 """builder signs bundles, approver signs decisions, promoter and oncall sign registry entries."""
 
 Timestamp = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+
+
+RIGHTS: dict[RoleName, tuple[PredicateName, ...]] = {
+    "builder": ("release", "integrity", "provenance", "reproduced"),
+    "approver": ("decision", "evaluation", "test-result", "vsa", "reproduced"),
+    "promoter": ("entry",),
+    "oncall": ("entry",),
+}
+"""All that a role may ever say, its own word first; a trust policy can only narrow it."""
 
 
 class RoleKeys(Part):
@@ -19,6 +29,8 @@ class RoleKeys(Part):
     """Public keys, each an SPKI PEM."""
     threshold: Annotated[int, Field(ge=1)] = 1
     """How many different keys must have signed."""
+    predicates: tuple[PredicateName, ...] | None = None
+    """What this role may say; null for all that its role may ever say."""
     channels: tuple[str, ...] = ("*",)
     """Channels this role may act on; ``*`` stands for any text."""
     valid_from: Timestamp | None = None
@@ -42,4 +54,6 @@ class TrustPolicy(Document):
     revoked: Revoked = Field(default_factory=Revoked)
     distinct_roles: bool = True
     """No key may hold two roles; a builder's key can then never sign a decision."""
+    required: tuple[PredicateName, ...] = ("release",)
+    """What must have been said of a bundle, by a role that may, before ``verify`` accepts it."""
     max_decision_age_hours: Annotated[int, Field(ge=1)] = 24

@@ -1,6 +1,6 @@
 """Build a bundle: convert, prove, describe, pack, attest. The same inputs give the same bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from pydantic import JsonValue, ValidationError
 
 from candidate.adapters import dataset, oci, provenance
 from candidate.adapters.archive import Blob, FileBlob, write_archive
-from candidate.adapters.attest import Signer, attest
+from candidate.adapters.attest import Signer, attest, signers_of
 from candidate.adapters.convert import Column
 from candidate.adapters.graph.tensors import tensor_bytes
 from candidate.adapters.oci import LargeMember, Member
@@ -91,7 +91,7 @@ def build(
     model: object | None = None,
     root: Path | str | None = None,
     out: Path | str = Path(),
-    signer: Signer | None = None,
+    signer: Signer | Sequence[Signer] | None = None,
     environ: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> Built:
@@ -105,7 +105,7 @@ def build(
         model: a fitted estimator, in place of the one that the specification's source names.
         root: folder that the specification's paths are relative to; by default its own.
         out: folder of the bundle.
-        signer: builder's key; without it nobody will trust the bundle.
+        signer: builder's key, or several that each attest the same; without one nobody will trust the bundle.
         environ: where SOURCE_DATE_EPOCH is looked up; by default nowhere, and the commit's time is taken.
         progress: told what is being done.
 
@@ -114,6 +114,7 @@ def build(
             converted, or the graph is not the model; nothing is written.
         UnavailableError: the build extra is not installed.
     """
+    signers = signers_of(signer)
     path = None if isinstance(spec, BuildSpec) else Path(spec)
     read = read_spec(path) if path is not None else spec
     if not isinstance(read, BuildSpec):
@@ -125,7 +126,7 @@ def build(
     _check_promised(read, proven)
     progress("packing", None)
     created = provenance.commit_time(home, {} if environ is None else environ)
-    return _pack(inputs, proven, out=Path(out), signer=signer, created=created)
+    return _pack(inputs, proven, out=Path(out), signers=signers, created=created)
 
 
 def _read(spec: BuildSpec, root: Path, model: object | None, progress: Progress) -> _Inputs:
@@ -293,7 +294,7 @@ def _statements(spec: BuildSpec, manifest: BundleManifest, content: oci.Content)
     ]
 
 
-def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signer: Signer | None, created: str) -> Built:
+def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signers: Sequence[Signer], created: str) -> Built:
     spec = inputs.spec
     record = recording.experiment(
         spec,
@@ -313,7 +314,8 @@ def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signer: Signer | None, 
     )
     blobs: dict[str, Blob] = {**content.blobs, **content.large}
     referrers = []
-    signed = [] if signer is None else [(each, attest(each, signer)) for each in _statements(spec, manifest, content)]
+    statements = _statements(spec, manifest, content)
+    signed = [(each, attest(each, signer)) for signer in signers for each in statements]
     for statement, attestation in signed:
         data = attestation.to_bytes()
         referrer, more = oci.attestation_blobs(content.descriptor, data, statement.predicate_type)
@@ -333,5 +335,5 @@ def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signer: Signer | None, 
         file_digest=digest,
         size_bytes=path.stat().st_size,
         parity=proven.parity,
-        attested=signer is not None,
+        attested=bool(signers),
     )

@@ -197,5 +197,7 @@ def is_attested(bundle: Bundle, trust: TrustPolicy | None, now: datetime) -> boo
         return False
     if bundle.ref.digest in trust.revoked.digests:
         raise RefusedError(f"bundle {bundle.ref.digest} is revoked", where=f"{bundle.ref.name}-{bundle.ref.version}")
-    check_release(bundle, keys_for(trust, "builder", now=now, channel=None))
+    many = max(1, len(bundle.attestations))
+    keys = keys_for(trust, "builder", now=now, channel=None, signatures=many)
+    check_release(bundle, keys, threshold=trust.roles["builder"].threshold)
     return True

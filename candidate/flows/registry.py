@@ -312,9 +312,11 @@ def check_builder(bundle: Bundle, policy: TrustPolicy, *, now: datetime | None) 
     if bundle.ref.digest in policy.revoked.digests:
         raise RefusedError(f"bundle {bundle.ref.digest} is revoked", where=f"{bundle.ref.name} {bundle.ref.version}")
     if now is None:
-        check_release(bundle, trust.standing_keys(policy, "builder"))
+        keys = trust.standing_keys(policy, "builder")
     else:
-        check_release(bundle, trust.keys_for(policy, "builder", now=now, channel=None))
+        many = max(1, len(bundle.attestations))
+        keys = trust.keys_for(policy, "builder", now=now, channel=None, signatures=many)
+    check_release(bundle, keys, threshold=policy.roles["builder"].threshold)
 
 
 def check_role(

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from candidate.adapters.archive import Archive
-from candidate.adapters.attest import unverified_statement
+from candidate.adapters.attest import looks_like_ecdsa, unverified_statement
 from candidate.document import MAX_DOCUMENT_BYTES, Document, canonical
 from candidate.documents.decision import Decision
 from candidate.documents.evidence import EVIDENCE_FILE, Evidence
@@ -115,6 +115,6 @@ def _write_attestations(folder: Path, attestations: tuple[bytes, ...]) -> None:
     """Lay a bundle's attestations beside its files, where other people's verifiers look for them."""
     if attestations:
         (folder / CLAIMS_FILE).write_bytes(b"".join(data + b"\n" for data in attestations))
-    for data in attestations:
-        if unverified_statement(data).predicate_type == INTEGRITY_TYPE:
-            (folder / INTEGRITY_FILE).write_bytes(data)
+    listing = [data for data in attestations if unverified_statement(data).predicate_type == INTEGRITY_TYPE]
+    if listing:  # of several keys' the one that model_signing can read
+        (folder / INTEGRITY_FILE).write_bytes(max(listing, key=looks_like_ecdsa))

@@ -78,6 +78,7 @@ TRUST = """# Whose keys may say what. Until it names keys, nobody is trusted. Ma
 #     --promoter keys/promoter.pub.pem --oncall keys/oncall.pub.pem
 distinct_roles = true         # a builder's key can never sign a decision
 max_decision_age_hours = 24
+required = ["release"]        # what verify demands; also: integrity, provenance, decision, vsa, ...
 
 [roles]
 """
@@ -125,7 +126,7 @@ def trust_of(keys: Mapping[RoleName, Sequence[str]]) -> TrustPolicy:
     """Return a trust policy in which each role has these public keys (PEM), one of which suffices.
 
     Raises:
-        InputError: something is not a P-256 public key, or one key would hold two roles.
+        InputError: something is not a public key that can be used, or one key would hold two roles.
     """
     policy = TrustPolicy(roles={role: RoleKeys(keys=tuple(keys[role])) for role in ROLES if keys.get(role)})
     check_trust(policy, where="trust policy")

@@ -35,6 +35,7 @@ from candidate.flows.inspecting import (
     outline_of,
     replay,
 )
+from candidate.flows.trusting import check_enough, check_required
 
 BUILDER: RoleName = "builder"
 APPROVER: RoleName = "approver"
@@ -131,19 +132,21 @@ def _check_integrity(bundle: Bundle, pems: Iterable[str]) -> None:
             )
 
 
-def check_release(bundle: Bundle, pems: Iterable[str]) -> str:
+def check_release(bundle: Bundle, pems: Iterable[str], *, threshold: int = 1) -> str:
     """Return the id of the trusted key that attested this bundle's name, version and digest.
 
     Args:
         bundle: as ``inspect`` returned it.
-        pems: public keys that may attest bundles; one signature suffices.
+        pems: public keys that may attest bundles.
+        threshold: how many different ones of them must have.
 
     Raises:
         IntegrityError: an attestation is malformed.
-        RefusedError: no release attestation about this bundle holds under one of the keys.
+        RefusedError: no release attestation about this bundle holds under enough of the keys.
     """
     keys = tuple(pems)
     held = _releases(bundle.attestations, bundle.ref.digest, keys)
+    check_enough(held, threshold, role=BUILDER)
     for attested in held.values():
         _check_predicate(bundle, attested)
     _check_integrity(bundle, keys)
@@ -256,13 +259,8 @@ class _Verifier:
             raise InputError("no trust policy", where="verify")
         many = max(1, len(shell.attestations))
         self.keys = keys_for(trust, BUILDER, now=self.now, channel=self.channel, signatures=many)
-        held, needed = _releases(shell.attestations, shell.digest, self.keys), trust.roles[BUILDER].threshold
-        if len(held) < needed:
-            raise RefusedError(
-                f"{len(held)} trusted keys signed, the role needs {needed}",
-                where="role builder",
-                hint="have it signed again",
-            )
+        held = _releases(shell.attestations, shell.digest, self.keys)
+        check_enough(held, trust.roles[BUILDER].threshold, role=BUILDER)
         _check_revoked(trust, shell.digest)
         return held
 
@@ -278,6 +276,9 @@ class _Verifier:
         for attested in held.values():
             _check_predicate(bundle, attested)
         _check_integrity(bundle, self.keys)
+        said = check_required(bundle.attestations, bundle.ref.digest, self.trust, now=self.now, channel=self.channel)
+        if said:
+            self.passed("required", f"also attested by a role that may: {', '.join(said)}")
         members = len(bundle.manifest.files) + 1
         self.passed("closure", f"{members} members, every byte hashed, none missing and none extra")
         ops = len(bundle.manifest.onnx.ops)

@@ -5,6 +5,7 @@ import unicodedata
 from candidate.document import Document
 from candidate.documents.decision import Decision, Estimate, Finding
 from candidate.documents.evidence import BundleRef, DataFacts, Evidence
+from candidate.documents.publickey import TITLES
 from candidate.documents.results import (
     Audit,
     Benchmark,
@@ -12,6 +13,7 @@ from candidate.documents.results import (
     BundleView,
     Evaluation,
     History,
+    KeyInfo,
     Moved,
     Predicted,
     Status,
@@ -281,6 +283,14 @@ def benchmark_text(result: Benchmark) -> str:
     if result.latency_p99_ratio is not None:
         lines.append(f"  p99, first over second: {estimated(result.latency_p99_ratio)}")
     return printable("\n".join(lines))
+
+
+def key_text(key: KeyInfo) -> str:
+    """Tell what a key is, below its PEM."""
+    lines = [f"key id {key.key_id}", f"algorithm {TITLES[key.algorithm]}"]
+    if not key.model_signing:
+        lines.append("OpenSSF model_signing does not read signatures of such a key: sign by an ECDSA P-256 key too")
+    return "\n".join(lines)
 
 
 def audit_text(result: Audit) -> str:

@@ -3,10 +3,14 @@
 import base64
 import hashlib
 import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, mldsa, rsa, x25519
 
 from candidate.adapters.attest import (
     Signer,
@@ -20,8 +24,9 @@ from candidate.adapters.attest import (
 )
 from candidate.adapters.oci import release_statement
 from candidate.document import canonical
+from candidate.documents.publickey import ALGORITHMS, Algorithm
 from candidate.documents.statement import Statement
-from candidate.errors import CandidateError, InputError, IntegrityError, RefusedError
+from candidate.errors import CandidateError, InputError, IntegrityError, RefusedError, UnavailableError
 
 STATEMENT = release_statement("tiny", "1.0.0", "sha256:" + "a" * 64)
 
@@ -48,7 +53,7 @@ def changed(data: bytes, **parts: object) -> bytes:
 
 def sign_raw(payload: bytes, signer: Signer, payload_type: str = "application/vnd.in-toto+json") -> bytes:
     """An attestation whose signature is good, over whatever payload."""
-    mark = signer.key.sign(pre_authentication_encoding(payload_type, payload), ec.ECDSA(hashes.SHA256()))
+    mark = signer.sign(pre_authentication_encoding(payload_type, payload))
     text = base64.b64encode(payload).decode()
     plain = attest(STATEMENT, signer).to_bytes()
     return changed(plain, payload=text, payloadType=payload_type, sig=base64.b64encode(mark).decode())
@@ -240,30 +245,149 @@ def test_an_unusable_passphrase_is_refused_when_the_key_is_made(passphrase: byte
         new_key(passphrase)
 
 
-def foreign_keys() -> dict[str, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey]:
-    """Keys that are no ECDSA P-256 keys."""
-    return {
-        "p384": ec.generate_private_key(ec.SECP384R1()),
-        "k1": ec.generate_private_key(ec.SECP256K1()),
-        "ed25519": ed25519.Ed25519PrivateKey.generate(),
-        "rsa": rsa.generate_private_key(65537, 2048),
-    }
+FOREIGN: dict[str, tuple[str, Callable[[], Any]]] = {
+    "p384": ("secp384r1", lambda: ec.generate_private_key(ec.SECP384R1())),
+    "k1": ("secp256k1", lambda: ec.generate_private_key(ec.SECP256K1())),
+    "rsa": ("RSA", lambda: rsa.generate_private_key(65537, 2048)),
+    "x25519": ("X25519", x25519.X25519PrivateKey.generate),
+    "ed448": ("Ed448", ed448.Ed448PrivateKey.generate),
+    "ml-dsa-44": ("MLDSA44", mldsa.MLDSA44PrivateKey.generate),
+    "ml-dsa-87": ("MLDSA87", mldsa.MLDSA87PrivateKey.generate),
+}
+"""Keys of no accepted algorithm: what they are called, and how they are made."""
 
 
-@pytest.mark.parametrize(("name", "key"), foreign_keys().items(), ids=foreign_keys())
-def test_only_p256_keys_are_used(
-    name: str, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
-) -> None:
-    """The key decides curve and hash, so it must be one we chose."""
+@pytest.mark.parametrize("name", FOREIGN)
+def test_only_keys_of_three_algorithms_are_used(name: str) -> None:
+    """The key decides algorithm, curve and hash, so it must be one we chose; any other is refused by its name."""
+    called, make = FOREIGN[name]
+    key = make()
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    says = f"key is {called}, not ECDSA P-256, Ed25519 or ML-DSA-65"
 
-    with pytest.raises(InputError, match="not ECDSA P-256"):
+    with pytest.raises(InputError, match=says):
         load_signer(private, None, where=name)
-    with pytest.raises(InputError, match="not ECDSA P-256"):
+    with pytest.raises(InputError, match=says):
         public_key_id(public.decode())
+
+
+@pytest.fixture(scope="module")
+def keys() -> dict[Algorithm, Signer]:
+    """One key of each algorithm."""
+    return {algorithm: load_signer(new_key(None, algorithm), None) for algorithm in ALGORITHMS}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_each_algorithm_signs_and_is_checked(algorithm: Algorithm, keys: dict[Algorithm, Signer]) -> None:
+    """The key that is trusted says how to verify; nothing in the file names an algorithm."""
+    signer = keys[algorithm]
+    data = attest(STATEMENT, signer).to_bytes()
+    others = [keys[other].public_pem for other in ALGORITHMS if other != algorithm]
+
+    assert signer.algorithm == algorithm
+    assert check(data, [*others, signer.public_pem]).key_id == signer.key_id
+    with pytest.raises(RefusedError, match="not by a trusted one"):
+        check(data, others)
+    assert set(json.loads(data)["dsseEnvelope"]["signatures"][0]) == {"sig", "keyid"}
+    assert json.loads(data)["verificationMaterial"] == {"publicKey": {"hint": signer.key_id}, "tlogEntries": []}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_key_of_each_algorithm_opens_with_its_passphrase_only(algorithm: Algorithm) -> None:
+    """Encrypted alike, whatever is inside."""
+    pem = new_key(b"correct horse", algorithm)
+
+    assert load_signer(pem, b"correct horse").algorithm == algorithm
+    with pytest.raises(RefusedError, match="passphrase"):
+        load_signer(pem, b"wrong")
+
+
+def test_ed25519_signs_the_same_bytes_twice_and_ml_dsa_does_not(keys: dict[Algorithm, Signer]) -> None:
+    """What docs/formats.md says of reproducible files: only an ML-DSA attestation changes from build to build."""
+    same = {
+        algorithm: attest(STATEMENT, signer).to_bytes() == attest(STATEMENT, signer).to_bytes()
+        for algorithm, signer in keys.items()
+    }
+
+    assert same == {"ecdsa-p256": True, "ed25519": True, "ml-dsa-65": False}
+
+
+@pytest.mark.parametrize("algorithm", ["ed25519", "ml-dsa-65"])
+def test_a_spoiled_mark_or_payload_is_refused_under_each_algorithm(
+    algorithm: Algorithm, keys: dict[Algorithm, Signer]
+) -> None:
+    """Every bit of the signature counts, its length too; so does the payload."""
+    signer = keys[algorithm]
+    data = attest(STATEMENT, signer).to_bytes()
+    mark = base64.b64decode(json.loads(data)["dsseEnvelope"]["signatures"][0]["sig"])
+    spoiled = [mark[:-1], mark + b"\0", b"\0", mark[1:], *(_flipped(mark, place) for place in (0, 31, 63, -1))]
+    other = release_statement("tiny", "1.0.1", "sha256:" + "a" * 64).to_bytes()
+
+    for bad in spoiled:
+        with pytest.raises(RefusedError, match="does not hold"):
+            check(changed(data, sig=base64.b64encode(bad).decode()), [signer.public_pem])
+    with pytest.raises(RefusedError, match="does not hold"):
+        check(changed(data, payload=base64.b64encode(other).decode()), [signer.public_pem])
+
+
+def _flipped(data: bytes, place: int) -> bytes:
+    """The same bytes, one bit changed."""
+    spoiled = bytearray(data)
+    spoiled[place] ^= 1
+    return bytes(spoiled)
+
+
+@pytest.mark.parametrize("claimed", ALGORITHMS)
+@pytest.mark.parametrize("signing", ALGORITHMS)
+def test_a_key_of_one_algorithm_never_answers_for_another(
+    signing: Algorithm, claimed: Algorithm, keys: dict[Algorithm, Signer]
+) -> None:
+    """A mark made by one key, labelled with the trusted key of another kind, is tried under the trusted key only."""
+    label = keys[claimed].key_id
+    data = changed(attest(STATEMENT, keys[signing]).to_bytes(), keyid=label, hint=label)
+
+    if signing == claimed:
+        assert check(data, [keys[claimed].public_pem]).key_id == label
+    else:
+        with pytest.raises(RefusedError, match="does not hold"):
+            check(data, [keys[claimed].public_pem])
+
+
+def test_an_algorithm_that_is_none_is_the_callers_mistake() -> None:
+    """The hint lists those there are."""
+    with pytest.raises(InputError, match="rsa") as caught:
+        new_key(None, cast("Algorithm", "rsa"))
+    assert "ml-dsa-65" in str(caught.value.hint)
+
+
+def test_a_library_without_ml_dsa_is_said_to_be_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else needs the module, so the library may be as old as before."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.mldsa", None)
+
+    with pytest.raises(UnavailableError, match="does not know ML-DSA-65") as caught:
+        new_key(None, "ml-dsa-65")
+    assert "cryptography" in str(caught.value.hint)
+    assert load_signer(new_key(None, "ed25519"), None).algorithm == "ed25519"
+
+
+def test_checking_imports_no_module_of_an_algorithm_that_is_not_at_hand(keys: dict[Algorithm, Signer]) -> None:
+    """Start-up time: post-quantum signatures cost nothing to whoever does not use them."""
+    program = """
+import sys
+from candidate.adapters.attest import check
+check(bytes.fromhex(sys.argv[1]), [sys.argv[2]])
+print("cryptography.hazmat.primitives.asymmetric.mldsa" in sys.modules)
+"""
+    signer = keys["ecdsa-p256"]
+    data = attest(STATEMENT, signer).to_bytes().hex()
+    done = subprocess.run(
+        [sys.executable, "-c", program, data, signer.public_pem], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split() == ["False"]
 
 
 @pytest.mark.parametrize(
@@ -295,7 +419,7 @@ def test_a_damaged_encrypted_key_ends_in_an_error_of_ours() -> None:
 def test_signing_keeps_the_private_key_out_of_sight(builder: Signer) -> None:
     """A signer that lands in a log says nothing secret."""
     assert "PRIVATE" not in repr(builder)
-    assert "key=" not in repr(builder)
+    assert "sign=" not in repr(builder)
 
 
 def test_statements_survive_the_round_trip(builder: Signer) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from candidate.adapters.attest import Signer, attest
+from candidate.adapters.attest import Signer, attest, check, load_signer, new_key
 from candidate.adapters.statements import integrity_statement, provenance_statement
 from candidate.documents.manifest import Dependency, MemberFile, ShaDigest
+from candidate.documents.publickey import Algorithm
+from candidate.documents.statement import INTEGRITY_TYPE
 from candidate.errors import RefusedError
 from candidate.flows.showing import unpack
 from candidate.flows.verifying import verify
@@ -58,6 +60,23 @@ def test_unpacking_lays_the_attestations_beside_the_files(tmp_path: Path, builde
     assert len(claims) == 2
     assert (tmp_path / "tree" / "model.sig").read_bytes() in claims
     assert not (tmp_path / "bare" / "claims.jsonl").exists()
+
+
+@pytest.mark.parametrize("others", [("ed25519",), ("ml-dsa-65",), ("ed25519", "ml-dsa-65")], ids="+".join)
+def test_of_several_model_signatures_the_readable_one_is_unpacked(
+    others: tuple[Algorithm, ...], tmp_path: Path, builder: Signer
+) -> None:
+    """OpenSSF's verifier reads elliptic curves only, so ``model.sig`` is that one wherever it stands in the file."""
+    signers = [builder, *(load_signer(new_key(None, algorithm), None) for algorithm in others)]
+    (tmp_path / "b.candidate").write_bytes(sealed(tiny_recipe(), *signers, integrity=True))
+    (tmp_path / "o.candidate").write_bytes(sealed(tiny_recipe(), *signers[1:], integrity=True))
+    unpack(tmp_path / "b.candidate", tmp_path / "tree")
+    unpack(tmp_path / "o.candidate", tmp_path / "other")
+
+    assert len((tmp_path / "tree" / "claims.jsonl").read_bytes().splitlines()) == 2 * len(signers)
+    assert check((tmp_path / "tree" / "model.sig").read_bytes(), [builder.public_pem]).key_id == builder.key_id
+    others_signed = check((tmp_path / "other" / "model.sig").read_bytes(), [each.public_pem for each in signers[1:]])
+    assert others_signed.statement.predicate_type == INTEGRITY_TYPE
 
 
 def test_a_model_signature_of_other_files_is_refused(

@@ -1,13 +1,19 @@
 """The trust policy: who may say what, when and where."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from candidate.adapters.attest import Signer, new_key
-from candidate.adapters.trust import check_trust, keys_for, read_trust, write_trust
-from candidate.documents.trust import Revoked, RoleKeys, RoleName, TrustPolicy
+from candidate.adapters.attest import Signer, load_signer, new_key
+from candidate.adapters.trust import check_trust, keys_for, read_trust, standing_keys, write_trust
+from candidate.documents.publickey import ALGORITHMS, Algorithm
+from candidate.documents.statement import PREDICATE_TYPES, PredicateName
+from candidate.documents.trust import RIGHTS, Revoked, RoleKeys, RoleName, TrustPolicy
 from candidate.errors import InputError, RefusedError
 
 
@@ -200,3 +206,110 @@ def test_a_threshold_is_never_forgotten(builder: Signer, stranger: Signer, now: 
     with pytest.raises(RefusedError, match="needs 2 signatures"):
         keys_for(trust, "approver", now=now, channel=None)
     assert len(keys_for(trust, "approver", now=now, channel=None, signatures=2)) == 2
+
+
+def test_every_role_has_its_rights_and_a_file_only_narrows_them(builder: Signer, now: datetime) -> None:
+    """What a role may ever say is written in the code; asking for more is refused, with what there is to choose."""
+    for role, rights in RIGHTS.items():
+        for name in PREDICATE_TYPES:
+            keys = RoleKeys(keys=(builder.public_pem,), predicates=(name,))
+            trust = TrustPolicy(roles={role: keys})
+            if name in rights and (role != "builder" or name == "release"):
+                check_trust(trust, where="trust.toml")
+                assert keys_for(trust, role, now=now, channel=None, predicate=name) == (builder.public_pem,)
+                assert standing_keys(trust, role, predicate=name) == (builder.public_pem,)
+            elif name not in rights:
+                with pytest.raises(InputError, match=f"role {role} may never say {name}") as caught:
+                    check_trust(trust, where="trust.toml")
+                assert rights[0] in caught.value.hint
+
+
+def test_no_role_has_the_rights_of_another() -> None:
+    """A builder's key never decides, an approver's never releases; only a second build may be told by both."""
+    builder, approver = set(RIGHTS["builder"]), set(RIGHTS["approver"])
+
+    assert builder & approver == {"reproduced"}
+    assert set(RIGHTS["promoter"]) == set(RIGHTS["oncall"]) == {"entry"}
+    assert builder | approver | {"entry"} == set(PREDICATE_TYPES)
+    assert len(set(PREDICATE_TYPES.values())) == len(PREDICATE_TYPES)
+
+
+def test_keys_come_only_for_what_their_role_may_say(builder: Signer, now: datetime) -> None:
+    """Asked without a predicate, for the role's own word: so that no caller can forget it."""
+    keys = RoleKeys(keys=(builder.public_pem,), predicates=("release", "provenance"))
+    trust = TrustPolicy(roles={"builder": keys})
+
+    assert keys_for(trust, "builder", now=now, channel=None) == (builder.public_pem,)
+    for name, hint in (("integrity", "add it"), ("decision", "can never say")):
+        with pytest.raises(RefusedError, match=f"release, provenance, not {name}") as caught:
+            keys_for(trust, "builder", now=now, channel=None, predicate=cast("PredicateName", name))
+        assert hint in caught.value.hint
+        with pytest.raises(RefusedError, match=f"not {name}"):
+            standing_keys(trust, "builder", predicate=cast("PredicateName", name))
+    deaf = TrustPolicy(roles={"approver": RoleKeys(keys=(builder.public_pem,), predicates=("vsa",))})
+    with pytest.raises(RefusedError, match="may say vsa, not decision"):
+        keys_for(deaf, "approver", now=now, channel=None)
+
+
+@pytest.mark.parametrize(
+    ("predicates", "required", "says"),
+    [
+        ((), ("release",), "may say nothing"),
+        (None, (), "does not list release"),
+        (None, ("provenance",), "does not list release"),
+        (None, ("release", "entry"), "never in a bundle"),
+        (None, ("release", "vsa"), "no role here may say vsa"),
+        (("provenance",), ("release",), "no role here may say release"),
+    ],
+    ids=["no rights", "nothing", "no release", "entry", "nobody", "narrowed away"],
+)
+def test_demands_that_make_no_sense_are_refused(
+    predicates: tuple[PredicateName, ...] | None, required: tuple[PredicateName, ...], says: str, builder: Signer
+) -> None:
+    """A demand that no bundle can meet, or that leaves out what says which bundle it is."""
+    keys = RoleKeys(keys=(builder.public_pem,), predicates=predicates)
+
+    with pytest.raises(InputError, match=says) as caught:
+        check_trust(TrustPolicy(roles={"builder": keys}, required=required), where="trust.toml")
+    assert caught.value.hint
+
+
+def test_rights_and_demands_survive_writing_and_reading(tmp_path: Path, trust: TrustPolicy) -> None:
+    """As people write them; a name that is none is refused where it stands."""
+    narrow = trust.roles["builder"].model_copy(update={"predicates": ("release", "provenance")})
+    full = trust.model_copy(
+        update={"required": ("release", "provenance", "vsa"), "roles": {**trust.roles, "builder": narrow}}
+    )
+    text = write_trust(full)
+
+    assert 'predicates = ["release", "provenance"]' in text
+    assert read_trust(written(tmp_path, text)) == full
+    with pytest.raises(InputError, match="roles/builder/predicates"):
+        read_trust(written(tmp_path, text.replace('["release", "provenance"]', '["release", "anything"]')))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_key_of_each_algorithm_can_be_trusted(tmp_path: Path, algorithm: Algorithm, now: datetime) -> None:
+    """Written, read and handed out in its one PEM."""
+    public = load_signer(new_key(None, algorithm), None).public_pem
+    trust = read_trust(written(tmp_path, write_trust(TrustPolicy(roles={"builder": RoleKeys(keys=(public.strip(),))}))))
+
+    assert keys_for(trust, "builder", now=now, channel=None) == (public,)
+
+
+def test_one_key_in_two_point_forms_is_listed_twice(tmp_path: Path) -> None:
+    """A compressed point is the same key: it would reach a threshold of two by itself."""
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    forms = (serialization.PublicFormat.UncompressedPoint, serialization.PublicFormat.CompressedPoint)
+    head = bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107")
+    pems = []
+    for form in forms:
+        point = key.public_bytes(serialization.Encoding.X962, form)
+        bits = bytes([3, len(point) + 1, 0]) + point
+        der = bytes([0x30, len(head) + len(bits)]) + head + bits
+        pems.append(f"-----BEGIN PUBLIC KEY-----\n{base64.encodebytes(der).decode()}-----END PUBLIC KEY-----\n")
+    keys = ",".join(f'"""{pem}"""' for pem in pems)
+
+    assert pems[0] != pems[1]
+    with pytest.raises(InputError, match="listed twice"):
+        read_trust(written(tmp_path, f"[roles.builder]\nthreshold = 2\nkeys = [{keys}]\n"))

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,20 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from candidate.adapters.archive import Archive
-from candidate.adapters.attest import Signer
+from candidate.adapters.attest import Signer, load_signer, new_key
 from candidate.adapters.dataset import batches, feeds
 from candidate.adapters.runtime import scores_of
 from candidate.documents.results import Built
 from candidate.documents.spec import BuildSpec
-from candidate.errors import InputError
+from candidate.documents.statement import PredicateName
+from candidate.documents.trust import RoleKeys, TrustPolicy
+from candidate.errors import InputError, RefusedError
 from candidate.flows.building import build
 from candidate.flows.inspecting import golden_feeds
 from candidate.flows.verifying import inspect, verify
 
 NUMBERS = ["age", "income"]
+BUILDERS: tuple[PredicateName, ...] = ("release", "integrity", "provenance")
 SPEC = """
 [bundle]
 name = "small"
@@ -273,14 +277,38 @@ def test_nothing_of_this_machine_is_in_the_bundle(root: Path, builder: Signer) -
         assert secret.encode() not in data, secret
 
 
-def test_the_same_inputs_give_the_same_bytes(root: Path, builder: Signer) -> None:
-    """Another process, hash seed, time zone, umask and folder: the same file, signature included."""
-    from cryptography.hazmat.primitives import serialization as forms
+def test_several_keys_attest_the_same_statements(root: Path, now: datetime) -> None:
+    """Each statement once by each key, over the same payload; a policy can then ask for both, and for no third."""
+    signers = [load_signer(new_key(None, algorithm), None) for algorithm in ("ecdsa-p256", "ml-dsa-65")]
+    built = build(spec(), model=pipeline(table()), root=root, out=root / "both", signer=signers)
+    one = build(spec(), model=pipeline(table()), root=root, out=root / "one", signer=signers[0])
+    keys = tuple(signer.public_pem for signer in signers)
+    both = TrustPolicy(roles={"builder": RoleKeys(keys=keys, threshold=2)}, required=BUILDERS)
+    with Archive.open(Path(built.path)) as archive:
+        attestations = inspect(archive).attestations
+    payloads = [json.loads(data)["dsseEnvelope"]["payload"] for data in attestations]
 
+    assert built.attested
+    assert built.bundle == one.bundle, "attestations are no part of what a bundle is"
+    assert (len(payloads), len(set(payloads))) == (6, 3)
+    assert "required" in [check.name for check in verify(built.path, trust=both, now=now).checks]
+    with pytest.raises(RefusedError, match="needs 2"):
+        verify(one.path, trust=both, now=now)
+    assert verify(one.path, public_key=keys[0], now=now).bundle == built.bundle
+
+
+def test_one_key_given_twice_is_refused_before_the_work(root: Path, builder: Signer) -> None:
+    """It would count once, and whoever gave it twice meant another."""
+    with pytest.raises(InputError, match="given twice"):
+        build(spec(), model=pipeline(table()), root=root, out=root / "out", signer=[builder, builder])
+    assert not (root / "out").exists()
+
+
+def test_the_same_inputs_give_the_same_bytes(root: Path) -> None:
+    """Another process, hash seed, time zone, umask and folder: the same file, signature included."""
     rows = table().fillna(0.0)
     rows.to_parquet(root / "train.parquet", index=False)
-    pem = builder.key.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
-    (root / "key.pem").write_bytes(pem)
+    (root / "key.pem").write_bytes(new_key(None))
     (root / "candidate.toml").write_text(SPEC.format(source="models.py:with_table", label="late", more="", float=""))
     digests = set()
     for number, (seed, zone, mask) in enumerate((("1", "UTC", 0o022), ("77", "Asia/Tokyo", 0o077))):

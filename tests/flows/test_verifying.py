@@ -40,7 +40,7 @@ from tests.bundles import (
 )
 
 STEPS = ["archive", "layout", "attestation", "closure", "graph", "schema", "replay"]
-HEAVY = ["sklearn", "skl2onnx", "pandas", "onnxruntime", "pyarrow", "scipy"]
+HEAVY = ["securesystemslib", "sklearn", "skl2onnx", "pandas", "onnxruntime", "pyarrow", "scipy"]
 
 
 def stored(folder: Path, data: bytes) -> Path:

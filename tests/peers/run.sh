@@ -10,6 +10,10 @@ if ! command -v skopeo >/dev/null 2>&1; then
     DEBIAN_FRONTEND=noninteractive apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends skopeo >/dev/null
 fi
+if ! command -v softhsm2-util >/dev/null 2>&1; then
+    DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends softhsm2 >/dev/null
+fi
 if ! command -v npm >/dev/null 2>&1; then
     DEBIAN_FRONTEND=noninteractive apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null
@@ -17,7 +21,7 @@ fi
 cp tests/peers/package.json "$work/"
 npm install --prefix "$work" --no-audit --no-fund --silent
 
-if ! test -f "$work/venv/.installed"; then
+if ! test "$work/venv/.installed" -nt tests/peers/requirements.txt; then
     python3 -m venv "$work/venv"
     "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
         --requirement tests/peers/requirements.txt

@@ -4,27 +4,22 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-
 from tests.releasing.conftest import CHANNEL, Stage
 from tests.releasing.racer import Start, race
 
 RACERS = ("1.0.0", "2.0.0", "4.0.0", "5.0.0", "6.0.0", "twin")
 
 
-def test_of_six_processes_one_promotes_and_five_are_stale(three: Stage, tmp_path: Path) -> None:
+def test_of_six_processes_one_promotes_and_five_are_stale(three: Stage, promoter_pem: bytes, tmp_path: Path) -> None:
     """Six signed decisions against the same champion: one wins, five are stale, nothing else, and the log holds."""
     gate = tmp_path / "gate"
     gate.mkdir()
-    key = three.promoter.key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     starts = [
         Start(
             registry=three.registry.path,
             bundle=three.releases[version].path,
             decision=three.go(version, "3.0.0"),
-            key=key,
+            key=promoter_pem,
             channel=CHANNEL,
             now=three.now,
             gate=gate,
