@@ -51,6 +51,7 @@ FLOWS = (
     "auditing",
     "starting",
 )
+TRANSPORT = ("transport.reference", "transport.wire", "transport.remote")
 CLI = ("output", "bundles", "judging", "releasing", "keys", "app")
 FLOORS = ("errors", "document", "documents", "fourth", "flows", "cli")
 FOURTH = {"adapters", "judgement", "report"}
@@ -105,6 +106,7 @@ def allowed(importer: str, imported: str) -> bool:
     if room == other_room or not other_room:
         return True
     orders = {
+        "adapters": TRANSPORT,
         "documents": DOCUMENTS,
         "judgement": JUDGEMENT,
         "flows": FLOWS,

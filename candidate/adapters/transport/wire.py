@@ -1,0 +1,308 @@
+"""Requests to one registry: authenticated, over TLS, and bounded in time and size.
+
+The oras library answers challenges for authentication and holds the session. The requests are our
+own: its upload writes a manifest's JSON anew, which changes the digest, and it bounds neither time
+nor size.
+
+Sources: docker registry token authentication, OCI distribution-spec v1.1.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urljoin, urlsplit
+
+from candidate.adapters.transport.reference import Credentials, Reference
+from candidate.errors import CandidateError, InputError, IntegrityError, RefusedError, UnavailableError
+
+if TYPE_CHECKING:
+    import requests
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 120.0
+"""How long to wait for the next byte; a registry may take a while to store a large blob."""
+PATIENCE_SECONDS = 60.0
+SLOWEST = 16 * 1024
+"""Bytes in a second below which an answer counts as stuck, once ``PATIENCE_SECONDS`` have passed."""
+_MAX_ASIDE_BYTES = 1 << 20
+"""Of an answer that is no blob, manifest or list: an error, a token."""
+_CHUNK = 1 << 18
+_DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+
+class Body:
+    """Bytes to upload, read anew whenever the request has to be sent again."""
+
+    def __init__(self, size: int, chunks: Callable[[], Iterator[bytes]]) -> None:
+        self._size, self._chunks = size, chunks
+
+    def __len__(self) -> int:
+        """Return the size in bytes."""
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Start reading."""
+        return self._chunks()
+
+
+class Wire:
+    """A session with one registry about one repository; a context manager that closes its connections."""
+
+    def __init__(self, reference: Reference, *, insecure: bool = False, credentials: Credentials | None = None) -> None:
+        """Find out how the registry wants to be spoken to.
+
+        Args:
+            reference: host and name are what counts.
+            insecure: speak plain HTTP; a loopback host is always spoken to like that.
+            credentials: of a user; by default those that docker's configuration file has for the host.
+
+        Raises:
+            InputError: no registry there, or docker's configuration cannot be read.
+            RefusedError: it wants credentials and there are none.
+            UnavailableError: the oras library is not installed, or the registry does not answer.
+        """
+        self._reference = reference
+        self._plain = insecure or reference.loopback
+        self._origin = f"{'http' if self._plain else 'https'}://{reference.host}"
+        self._base = f"{self._origin}/v2/{reference.name}/"
+        self._client = self._new_client("token")
+        try:
+            self._authenticate(credentials)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.session.close()
+
+    def __enter__(self) -> Self:
+        """Return the session itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def _new_client(self, backend: str) -> Any:
+        try:
+            import oras.logger
+            import oras.provider
+        except ImportError as error:
+            raise UnavailableError(
+                "the oras library is not installed", where=self._reference.host, hint="pip install 'candidate[oci]'"
+            ) from error
+        oras.logger.logger.set_level(logging.CRITICAL)  # it would tell its story on stderr
+        client = oras.provider.Registry(self._reference.host, insecure=self._plain, auth_backend=backend)
+        adapter = _adapter(self._allowed)
+        client.session.mount("https://", adapter)
+        client.session.mount("http://", adapter)
+        # A registry on this machine is reached directly, whatever proxies the environment names.
+        client.session.trust_env = not self._reference.loopback
+        return client
+
+    def _allowed(self, url: str) -> None:
+        """Refuse plain HTTP, wherever a redirect or a challenge may point, unless it was asked for."""
+        if urlsplit(url).scheme != "https" and not self._plain:
+            raise RefusedError(
+                f"the registry wants to go on over plain HTTP, to {urlsplit(url).hostname}",
+                where=str(self._reference),
+                hint="have the registry answer with https addresses; --insecure allows plain HTTP",
+            )
+
+    def _authenticate(self, credentials: Credentials | None) -> None:
+        with self._ping() as answer:
+            status, challenge = answer.status_code, answer.headers.get("WWW-Authenticate", "")
+        if status == HTTPStatus.NOT_FOUND:
+            raise InputError("there is no OCI registry", where=self._reference.host, hint="check host and port")
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise UnavailableError(f"the registry answers {status}", where=self._reference.host, hint="try again later")
+        basic = challenge.lower().startswith("basic")
+        if basic:
+            self.close()
+            self._client = self._new_client("basic")
+        self._load(credentials)
+        if basic and not getattr(self._client.auth, "_basic_auth", None):
+            raise self._refused("the registry wants a user and a password")
+
+    def _load(self, credentials: Credentials | None) -> None:
+        auth = self._client.auth
+        if credentials is not None:
+            auth.set_basic_auth(credentials.user, credentials.password)
+            return
+        import oras.container
+
+        try:
+            auth.load_configs(oras.container.Container(f"{self._reference.host}/{self._reference.name}"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                "docker's configuration or its credential helper cannot be read",
+                where="~/.docker/config.json",
+                hint="mend it with docker login, or set CANDIDATE_REGISTRY_USER and CANDIDATE_REGISTRY_PASSWORD",
+            ) from error
+
+    def _refused(self, message: str) -> RefusedError:
+        return RefusedError(
+            message,
+            where=str(self._reference),
+            hint="log in with docker login, or set CANDIDATE_REGISTRY_USER and CANDIDATE_REGISTRY_PASSWORD",
+        )
+
+    def _ping(self) -> "requests.Response":
+        """Ask for nothing, to learn how the registry wants us to prove who we are."""
+        import requests
+        import urllib3
+
+        try:
+            answer: requests.Response = self._client.session.get(f"{self._origin}/v2/", stream=True)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise self._unreachable(error) from error
+        return answer
+
+    def _unreachable(self, error: Exception) -> UnavailableError:
+        reason = type(error).__name__
+        return UnavailableError(
+            f"the registry cannot be reached, or broke off ({reason})",
+            where=self._reference.host,
+            hint="check host, port and network, then run it again: what arrived is kept",
+        )
+
+    def ask(
+        self, method: str, url: str, *, data: "bytes | Body | None" = None, headers: dict[str, str] | None = None
+    ) -> "requests.Response":
+        """Send one request, answering a challenge; a token whose scope is too small is renewed once."""
+        import requests
+        import urllib3
+
+        auth = self._client.auth
+        url = urljoin(self._base, url)
+
+        def once() -> "requests.Response":
+            known = auth.get_auth_header() if getattr(auth, "token", None) or not hasattr(auth, "token") else {}
+            sent = {"Accept-Encoding": "identity", "User-Agent": "candidate", **(headers or {}), **known}
+            answer: requests.Response = self._client.do_request(url, method, data=data, headers=sent, stream=True)
+            return answer
+
+        try:
+            answer = once()
+            if answer.status_code in _DENIED and getattr(auth, "token", None):
+                answer.close()
+                auth.token = None
+                answer = once()
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise self._unreachable(error) from error
+        except (ValueError, AttributeError, TypeError) as error:
+            # What the library raises when a challenge has no answer.
+            raise self._refused("the registry refuses access, or asks for credentials that are not there") from error
+        return answer
+
+    def failed(self, answer: "requests.Response", what: str) -> CandidateError:
+        """Return the error that an unexpected answer amounts to."""
+        status, where = answer.status_code, str(self._reference)
+        codes = [] if answer.ok else _error_codes(answer.content)
+        said = f"{status} {' '.join(codes)}".rstrip()
+        if status in _DENIED:
+            return self._refused(f"the registry refuses access to {what} ({said})")
+        if status == HTTPStatus.NOT_FOUND:
+            return InputError(f"the registry has no {what} ({said})", where=where, hint="check name and tag")
+        if "DIGEST_INVALID" in codes:
+            return IntegrityError(f"the registry received other bytes for {what} ({said})", where=where)
+        return UnavailableError(
+            f"the registry answered {said} for {what}", where=where, hint="run it again: what arrived is kept"
+        )
+
+    def receive(
+        self, answer: "requests.Response", sink: Callable[[bytes], object], *, limit: int, where: str
+    ) -> tuple[str, int]:
+        """Pass a body on piece by piece; return its digest and size."""
+        import urllib3
+
+        state, count = hashlib.sha256(), 0
+        try:
+            for piece in _pieces(answer.raw, PATIENCE_SECONDS + limit / SLOWEST, where=where):
+                count += len(piece)
+                if count > limit:
+                    raise IntegrityError(f"the registry sent more than {limit} bytes", where=where)
+                state.update(piece)
+                sink(piece)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnavailableError(
+                f"the answer broke off after {count} bytes ({type(error).__name__})", where=where, hint="run it again"
+            ) from error
+        return "sha256:" + state.hexdigest(), count
+
+    def same_origin(self, location: str) -> str:
+        """Return the whole address of what the registry points to; credentials go nowhere else."""
+        url = urljoin(self._base, location)
+        if not location or _origin(url) != _origin(self._origin):
+            raise RefusedError(
+                f"the registry sends us elsewhere: {location[:200]!r}",
+                where=str(self._reference),
+                hint="its public address must be set in its configuration",
+            )
+        return url
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _error_codes(body: bytes) -> list[str]:
+    """Return the codes of an error as the specification words them; anything else says nothing."""
+    try:
+        codes = [error["code"] for error in json.loads(body)["errors"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
+    return [code for code in codes if isinstance(code, str) and re.fullmatch(r"[A-Z_]{1,40}", code)]
+
+
+def _pieces(raw: Any, seconds: float, *, where: str) -> Iterator[bytes]:
+    """Yield a body as it arrives, undecoded; one that only trickles in is given up."""
+    deadline = time.monotonic() + seconds
+    while piece := raw.read1(_CHUNK):
+        if time.monotonic() > deadline:
+            raise UnavailableError("the registry is too slow", where=where, hint="run it again")
+        yield piece
+
+
+def _adapter(allowed: Callable[[str], None]) -> "requests.adapters.HTTPAdapter":
+    """Return what sends every request of a session: with time-outs, and bounded where others read the answer."""
+    from requests import PreparedRequest, Response
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    class Bounded(HTTPAdapter):
+        """Redirects, errors and tokens are read whole by the libraries, so they are cut off here."""
+
+        def send(  # type: ignore[override]  # its optional arguments always come by name
+            self, request: PreparedRequest, *, stream: bool = False, **options: Any
+        ) -> Response:
+            """Send one request."""
+            allowed(request.url or "")
+            options["timeout"] = (CONNECT_SECONDS, READ_SECONDS)
+            answer = super().send(request, stream=True, **options)
+            if stream and answer.ok and not answer.is_redirect and request.method == "GET":
+                return answer
+            raw, body = answer.raw, bytearray()
+            for piece in _pieces(raw, PATIENCE_SECONDS, where="answer"):
+                body += piece
+                if len(body) > _MAX_ASIDE_BYTES:
+                    break
+            raw.close()
+            answer.raw = io.BytesIO(bytes(body[:_MAX_ASIDE_BYTES]))
+            return answer
+
+    return Bounded(max_retries=Retry(2, read=False, redirect=False, status=False, other=False, backoff_factor=0.1))

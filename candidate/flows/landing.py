@@ -1,0 +1,247 @@
+"""Bring a bundle home that came from elsewhere in pieces: in its one canonical form, checked, or not at all.
+
+A registry and a foreign layout hold the same OCI objects as a bundle file, so the file is derived
+from them: what belongs to the bundle is kept, its index is computed anew, and the strict reader
+looks at the result before it gets its name.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from candidate.adapters.archive import Archive, FileBlob, write_archive
+from candidate.adapters.attest import MAX_ATTESTATION_BYTES, unverified_statement
+from candidate.adapters.oci import attestation_layer, attestation_manifest, index_of, manifest_descriptor
+from candidate.document import MAX_DOCUMENT_BYTES, digest_of
+from candidate.documents.evidence import BundleRef
+from candidate.documents.oci import (
+    ATTESTATION_PREDICATE,
+    EMPTY_BYTES,
+    MODEL_ARTIFACT_TYPE,
+    SIGSTORE_TYPE,
+    ModelConfig,
+    OciDescriptor,
+    OciManifest,
+)
+from candidate.documents.statement import RELEASE_TYPE
+from candidate.errors import InputError, IntegrityError, UnavailableError
+from candidate.flows.inspecting import inspect
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The content manifest of a bundle to come."""
+
+    raw: bytes
+    manifest: OciManifest
+
+    @property
+    def digest(self) -> str:
+        """Identity of the bundle."""
+        return digest_of(self.raw)
+
+    @property
+    def subject(self) -> OciDescriptor:
+        """What attestations about the bundle refer to."""
+        return manifest_descriptor(self.raw)
+
+
+@dataclass(frozen=True)
+class Referrer:
+    """An attestation about a bundle, in the one form that a bundle file holds."""
+
+    descriptor: OciDescriptor
+    raw: bytes
+    """Its manifest."""
+    data: bytes
+    """The attestation."""
+    predicate: str
+
+    @property
+    def blobs(self) -> dict[str, bytes]:
+        """What it brings into a bundle file."""
+        return {
+            self.descriptor.digest: self.raw,
+            digest_of(self.data): self.data,
+            digest_of(EMPTY_BYTES): EMPTY_BYTES,
+        }
+
+
+@dataclass
+class Found:
+    """What refers to a bundle."""
+
+    referrers: list[Referrer] = field(default_factory=list)
+    ignored: int = 0
+    """Referrers that are no attestations of our form: they are other people's, and stay where they are."""
+
+    @property
+    def released(self) -> bool:
+        """Whether somebody says that this is a release; who, is a question for verification."""
+        return any(referrer.predicate == RELEASE_TYPE for referrer in self.referrers)
+
+    def add(self, shell: Shell, raw: bytes, read: Callable[[OciDescriptor], bytes]) -> None:
+        """Take in a manifest that refers to the bundle, or count it as ignored."""
+        referrer = referrer_of(shell, raw, read)
+        if referrer is None:
+            self.ignored += 1
+        elif all(referrer.descriptor.digest != other.descriptor.digest for other in self.referrers):
+            self.referrers.append(referrer)
+
+
+def shell_of(raw: bytes, *, where: str) -> Shell:
+    """Return the content manifest in these bytes.
+
+    Raises:
+        InputError: something else than a bundle.
+        IntegrityError: a bundle's manifest in a broken form.
+    """
+    try:
+        kind = json.loads(raw).get("artifactType")
+    except (ValueError, AttributeError, RecursionError):
+        kind = None
+    if kind != MODEL_ARTIFACT_TYPE:
+        raise InputError("what is there is no bundle", where=where, hint="name something that candidate push sent")
+    return Shell(raw, OciManifest.from_bytes(raw, where=where))
+
+
+def referrer_of(shell: Shell, raw: bytes, read: Callable[[OciDescriptor], bytes]) -> Referrer | None:
+    """Return the attestation that a manifest carries; None if it is not one of ours about this bundle.
+
+    Args:
+        shell: the bundle.
+        raw: bytes of the manifest.
+        read: fetches a small blob, checked against its descriptor.
+    """
+    try:
+        manifest = OciManifest.from_bytes(raw, where="referrer")
+    except IntegrityError:
+        return None
+    predicate = (manifest.annotations or {}).get(ATTESTATION_PREDICATE)
+    if manifest.artifact_type != SIGSTORE_TYPE or predicate is None or len(manifest.layers) != 1:
+        return None
+    if manifest.layers[0].size > MAX_ATTESTATION_BYTES:
+        return None
+    descriptor, expected = attestation_manifest(shell.subject, manifest.layers[0], predicate)
+    if raw != expected:
+        return None
+    data = read(manifest.layers[0])
+    try:
+        said = unverified_statement(data).predicate_type
+    except IntegrityError:
+        return None
+    if said != predicate or attestation_layer(data) != manifest.layers[0]:
+        return None
+    return Referrer(descriptor, raw, data, predicate)
+
+
+def config_of(shell: Shell, read: Callable[[OciDescriptor], bytes]) -> tuple[str, bytes]:
+    """Return the version that a bundle's config names, and the config's bytes.
+
+    Raises:
+        IntegrityError: it is not what it should be.
+    """
+    if shell.manifest.config.size > MAX_DOCUMENT_BYTES:
+        raise IntegrityError(f"{shell.manifest.config.size} bytes", where="config")
+    raw = read(shell.manifest.config)
+    return ModelConfig.from_bytes(raw, where="config").descriptor.version, raw
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """Yield a folder of our own in this folder, on the same disk as what will stay; it is gone afterwards.
+
+    Raises:
+        InputError: nothing can be written there.
+    """
+    try:
+        made = Path(tempfile.mkdtemp(prefix=".candidate-", dir=folder))
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=str(folder)) from error
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A bundle in its canonical form, in a scratch folder still."""
+
+    path: Path
+    bundle: BundleRef
+    file_digest: str
+    size_bytes: int
+
+
+def assemble(folder: Path, shell: Shell, version: str, found: Found, blobs: dict[str, bytes | FileBlob]) -> Landed:
+    """Write the canonical bundle into a scratch folder and read it back with the strict reader.
+
+    Args:
+        folder: the scratch folder.
+        shell: the content manifest.
+        version: which the index tags the manifest with.
+        found: the attestations.
+        blobs: the config and every layer.
+
+    Raises:
+        IntegrityError: the pieces are not a bundle.
+        UnavailableError: the disk is full.
+    """
+    every: dict[str, bytes | FileBlob] = {**blobs, shell.digest: shell.raw}
+    for referrer in found.referrers:
+        every |= referrer.blobs
+    path = folder / "bundle"
+    index = index_of(shell.subject, version, [referrer.descriptor for referrer in found.referrers])
+    digest = write_archive(path, index=index, blobs=every)
+    with Archive.open(path) as archive:
+        bundle = inspect(archive)
+        return Landed(path, bundle.ref, digest, archive.size_bytes)
+
+
+def place(landed: Landed, target: Path) -> bool:
+    """Give a bundle its name; return whether the very same file was there already.
+
+    Raises:
+        InputError: another file has the name.
+        UnavailableError: it cannot be written there.
+    """
+    try:
+        if _linked(landed.path, target):
+            return False
+        if target.is_file() and not target.is_symlink() and _digest_of_file(target) == landed.file_digest:
+            return True
+    except OSError as error:
+        raise UnavailableError(f"cannot be written: {error.strerror}", where=str(target)) from error
+    raise InputError(
+        "exists already, and is another file", where=str(target), hint="choose another name, or move it away"
+    )
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Give a file a second name, unless something has it; without hard links it is moved there."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return False
+    except OSError:
+        if target.exists() or target.is_symlink():
+            return False
+        source.rename(target)
+    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
