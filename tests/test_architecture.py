@@ -48,11 +48,13 @@ FLOWS = (
     "evaluating",
     "predicting",
     "showing",
+    "landing",
+    "transporting",
+    "importing",
     "auditing",
     "starting",
 )
-TRANSPORT = ("transport.reference", "transport.wire", "transport.remote")
-CLI = ("output", "bundles", "judging", "releasing", "keys", "app")
+CLI = ("output", "bundles", "judging", "releasing", "keys", "transport", "app")
 FLOORS = ("errors", "document", "documents", "fourth", "flows", "cli")
 FOURTH = {"adapters", "judgement", "report"}
 
@@ -106,12 +108,11 @@ def allowed(importer: str, imported: str) -> bool:
     if room == other_room or not other_room:
         return True
     orders = {
-        "adapters": TRANSPORT,
         "documents": DOCUMENTS,
         "judgement": JUDGEMENT,
         "flows": FLOWS,
         "cli": CLI,
-        "report": ("text", "markdown"),
+        "report": ("text", "markdown", "moving"),
     }
     order = orders.get(wing, ())
     return room in order and other_room in order and order.index(other_room) < order.index(room)

@@ -10,12 +10,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from candidate.adapters.archive import Archive, FileBlob, write_archive
+from candidate.adapters.archive import Archive, Blob, write_archive
 from candidate.adapters.attest import MAX_ATTESTATION_BYTES, unverified_statement
 from candidate.adapters.oci import attestation_layer, attestation_manifest, index_of, manifest_descriptor
 from candidate.document import MAX_DOCUMENT_BYTES, digest_of
@@ -119,26 +119,32 @@ def referrer_of(shell: Shell, raw: bytes, read: Callable[[OciDescriptor], bytes]
         raw: bytes of the manifest.
         read: fetches a small blob, checked against its descriptor.
     """
-    try:
-        manifest = OciManifest.from_bytes(raw, where="referrer")
-    except IntegrityError:
+    formed = _formed(shell, raw)
+    if formed is None:
         return None
-    predicate = (manifest.annotations or {}).get(ATTESTATION_PREDICATE)
-    if manifest.artifact_type != SIGSTORE_TYPE or predicate is None or len(manifest.layers) != 1:
-        return None
-    if manifest.layers[0].size > MAX_ATTESTATION_BYTES:
-        return None
-    descriptor, expected = attestation_manifest(shell.subject, manifest.layers[0], predicate)
-    if raw != expected:
-        return None
-    data = read(manifest.layers[0])
+    descriptor, layer, predicate = formed
+    data = read(layer)
     try:
         said = unverified_statement(data).predicate_type
     except IntegrityError:
         return None
-    if said != predicate or attestation_layer(data) != manifest.layers[0]:
+    if said != predicate or attestation_layer(data) != layer:
         return None
     return Referrer(descriptor, raw, data, predicate)
+
+
+def _formed(shell: Shell, raw: bytes) -> tuple[OciDescriptor, OciDescriptor, str] | None:
+    """Return what a referrer's manifest says, if it says it as ours do: its descriptor, layer and predicate type."""
+    try:
+        manifest = OciManifest.from_bytes(raw, where="referrer")
+    except IntegrityError:
+        return None
+    predicate = (manifest.annotations or {}).get(ATTESTATION_PREDICATE, "")
+    layer = manifest.layers[0] if manifest.layers else manifest.config
+    descriptor, expected = attestation_manifest(shell.subject, layer, predicate)
+    if raw != expected or layer.media_type != SIGSTORE_TYPE or layer.size > MAX_ATTESTATION_BYTES:
+        return None
+    return descriptor, layer, predicate
 
 
 def config_of(shell: Shell, read: Callable[[OciDescriptor], bytes]) -> tuple[str, bytes]:
@@ -180,7 +186,7 @@ class Landed:
     size_bytes: int
 
 
-def assemble(folder: Path, shell: Shell, version: str, found: Found, blobs: dict[str, bytes | FileBlob]) -> Landed:
+def assemble(folder: Path, shell: Shell, version: str, found: Found, blobs: Mapping[str, Blob], *, name: str) -> Landed:
     """Write the canonical bundle into a scratch folder and read it back with the strict reader.
 
     Args:
@@ -189,15 +195,17 @@ def assemble(folder: Path, shell: Shell, version: str, found: Found, blobs: dict
         version: which the index tags the manifest with.
         found: the attestations.
         blobs: the config and every layer.
+        name: of the file, for messages.
 
     Raises:
         IntegrityError: the pieces are not a bundle.
         UnavailableError: the disk is full.
     """
-    every: dict[str, bytes | FileBlob] = {**blobs, shell.digest: shell.raw}
+    every: dict[str, Blob] = {**blobs, shell.digest: shell.raw}
     for referrer in found.referrers:
         every |= referrer.blobs
-    path = folder / "bundle"
+    path = folder / "made" / name
+    path.parent.mkdir()
     index = index_of(shell.subject, version, [referrer.descriptor for referrer in found.referrers])
     digest = write_archive(path, index=index, blobs=every)
     with Archive.open(path) as archive:

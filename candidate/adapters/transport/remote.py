@@ -67,7 +67,7 @@ class Remote(Wire):
         if found != digest:
             raise IntegrityError(f"the registry sent bytes of digest {found}", where=where)
 
-    def send_blob(self, digest: str, size: int, chunks: Callable[[], Iterator[bytes]]) -> bool:
+    def send_blob(self, digest: str, size: int, chunks: Callable[[], Iterator[bytes | memoryview]]) -> bool:
         """Upload a blob unless it is there; return whether it had to be sent.
 
         Args:

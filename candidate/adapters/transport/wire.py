@@ -40,14 +40,14 @@ _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 class Body:
     """Bytes to upload, read anew whenever the request has to be sent again."""
 
-    def __init__(self, size: int, chunks: Callable[[], Iterator[bytes]]) -> None:
+    def __init__(self, size: int, chunks: Callable[[], Iterator[bytes | memoryview]]) -> None:
         self._size, self._chunks = size, chunks
 
     def __len__(self) -> int:
         """Return the size in bytes."""
         return self._size
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
         """Start reading."""
         return self._chunks()
 
@@ -237,7 +237,7 @@ class Wire:
                     raise IntegrityError(f"the registry sent more than {limit} bytes", where=where)
                 state.update(piece)
                 sink(piece)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except urllib3.exceptions.HTTPError as error:
             raise UnavailableError(
                 f"the answer broke off after {count} bytes ({type(error).__name__})", where=where, hint="run it again"
             ) from error
