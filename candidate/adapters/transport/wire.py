@@ -1,8 +1,8 @@
 """Requests to one registry: authenticated, over TLS, and bounded in time and size.
 
-The oras library answers challenges for authentication and holds the session. The requests are our
-own: its upload writes a manifest's JSON anew, which changes the digest, and it bounds neither time
-nor size.
+The oras library finds credentials and exchanges them for tokens. The requests are our own: its
+upload writes a manifest's JSON anew, which changes the digest; its requests have no time-out, are
+repeated for two minutes whatever went wrong, and read answers of any size.
 
 Sources: docker registry token authentication, OCI distribution-spec v1.1.
 """
@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -72,16 +73,27 @@ class Wire:
         self._plain = insecure or reference.loopback
         self._origin = f"{'http' if self._plain else 'https'}://{reference.host}"
         self._base = f"{self._origin}/v2/{reference.name}/"
-        self._client = self._new_client("token")
         try:
-            self._authenticate(credentials)
+            import oras.auth
+            import oras.logger
+        except ImportError as error:
+            raise UnavailableError(
+                "the oras library is not installed", where=reference.host, hint="pip install 'candidate[oci]'"
+            ) from error
+        oras.logger.logger.set_level(logging.CRITICAL)  # it would tell its own story on stderr
+        self._session, self._lock = self._new_session(), threading.Lock()
+        try:
+            self._tokens = not self._wants_basic()
+            kind = "token" if self._tokens else "basic"
+            self._auth: Any = oras.auth.get_auth_backend(kind, session=self._session, insecure=self._plain)
+            self._load(credentials)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.session.close()
+        self._session.close()
 
     def __enter__(self) -> Self:
         """Return the session itself."""
@@ -96,22 +108,20 @@ class Wire:
         """Close the connections."""
         self.close()
 
-    def _new_client(self, backend: str) -> Any:
-        try:
-            import oras.logger
-            import oras.provider
-        except ImportError as error:
-            raise UnavailableError(
-                "the oras library is not installed", where=self._reference.host, hint="pip install 'candidate[oci]'"
-            ) from error
-        oras.logger.logger.set_level(logging.CRITICAL)  # it would tell its story on stderr
-        client = oras.provider.Registry(self._reference.host, insecure=self._plain, auth_backend=backend)
-        adapter = _adapter(self._allowed)
-        client.session.mount("https://", adapter)
-        client.session.mount("http://", adapter)
+    def _new_session(self) -> "requests.Session":
+        from http.cookiejar import DefaultCookiePolicy
+
+        import requests
+
+        session, adapter = requests.Session(), _adapter(self._allowed)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        session.headers.update({"Accept-Encoding": "identity", "User-Agent": "candidate"})
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # some registries take them for a browser's
+        session.auth = _as_it_is
         # A registry on this machine is reached directly, whatever proxies the environment names.
-        client.session.trust_env = not self._reference.loopback
-        return client
+        session.trust_env = not self._reference.loopback
+        return session
 
     def _allowed(self, url: str) -> None:
         """Refuse plain HTTP, wherever a redirect or a challenge may point, unless it was asked for."""
@@ -122,36 +132,32 @@ class Wire:
                 hint="have the registry answer with https addresses; --insecure allows plain HTTP",
             )
 
-    def _authenticate(self, credentials: Credentials | None) -> None:
+    def _wants_basic(self) -> bool:
+        """Find out whether the registry takes a password with every request, or tokens if anything."""
         with self._ping() as answer:
             status, challenge = answer.status_code, answer.headers.get("WWW-Authenticate", "")
         if status == HTTPStatus.NOT_FOUND:
             raise InputError("there is no OCI registry", where=self._reference.host, hint="check host and port")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise UnavailableError(f"the registry answers {status}", where=self._reference.host, hint="try again later")
-        basic = challenge.lower().startswith("basic")
-        if basic:
-            self.close()
-            self._client = self._new_client("basic")
-        self._load(credentials)
-        if basic and not getattr(self._client.auth, "_basic_auth", None):
-            raise self._refused("the registry wants a user and a password")
+        return challenge.lower().startswith("basic")
 
     def _load(self, credentials: Credentials | None) -> None:
-        auth = self._client.auth
         if credentials is not None:
-            auth.set_basic_auth(credentials.user, credentials.password)
+            self._auth.set_basic_auth(credentials.user, credentials.password)
             return
         import oras.container
 
         try:
-            auth.load_configs(oras.container.Container(f"{self._reference.host}/{self._reference.name}"))
+            self._auth.load_configs(oras.container.Container(f"{self._reference.host}/{self._reference.name}"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 "docker's configuration or its credential helper cannot be read",
                 where="~/.docker/config.json",
                 hint="mend it with docker login, or set CANDIDATE_REGISTRY_USER and CANDIDATE_REGISTRY_PASSWORD",
             ) from error
+        if not self._tokens and not getattr(self._auth, "_basic_auth", None):
+            raise self._refused("the registry wants a user and a password")
 
     def _refused(self, message: str) -> RefusedError:
         return RefusedError(
@@ -166,7 +172,7 @@ class Wire:
         import urllib3
 
         try:
-            answer: requests.Response = self._client.session.get(f"{self._origin}/v2/", stream=True)
+            answer: requests.Response = self._session.get(f"{self._origin}/v2/", stream=True)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._unreachable(error) from error
         return answer
@@ -182,31 +188,47 @@ class Wire:
     def ask(
         self, method: str, url: str, *, data: "bytes | Body | None" = None, headers: dict[str, str] | None = None
     ) -> "requests.Response":
-        """Send one request, answering a challenge; a token whose scope is too small is renewed once."""
+        """Send one request; a challenge is answered once, with a token of the scope that it asks for."""
         import requests
         import urllib3
 
-        auth = self._client.auth
-        url = urljoin(self._base, url)
-
-        def once() -> "requests.Response":
-            known = auth.get_auth_header() if getattr(auth, "token", None) or not hasattr(auth, "token") else {}
-            sent = {"Accept-Encoding": "identity", "User-Agent": "candidate", **(headers or {}), **known}
-            answer: requests.Response = self._client.do_request(url, method, data=data, headers=sent, stream=True)
-            return answer
-
+        url, plain = urljoin(self._base, url), headers or {}
         try:
-            answer = once()
-            if answer.status_code in _DENIED and getattr(auth, "token", None):
-                answer.close()
-                auth.token = None
-                answer = once()
+            answer = self._request(method, url, data, {**plain, **self._known()})
+            if answer.status_code in _DENIED:
+                proof = self._answer_to(answer)
+                if proof:
+                    answer.close()
+                    answer = self._request(method, url, data, {**plain, **proof})
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._unreachable(error) from error
-        except (ValueError, AttributeError, TypeError) as error:
-            # What the library raises when a challenge has no answer.
-            raise self._refused("the registry refuses access, or asks for credentials that are not there") from error
         return answer
+
+    def _known(self) -> dict[str, str]:
+        """Return how we proved who we are the last time."""
+        with self._lock:
+            proves = getattr(self._auth, "token", None) if self._tokens else getattr(self._auth, "_basic_auth", None)
+            return dict(self._auth.get_auth_header()) if proves else {}
+
+    def _answer_to(self, answer: "requests.Response") -> dict[str, str]:
+        """Obtain a token for what was denied; nothing if there is no way to."""
+        if not self._tokens:
+            return {}
+        import requests
+
+        with self._lock:
+            self._auth.token = None
+            try:
+                proof, changed = self._auth.authenticate_request(answer, {})
+            except requests.RequestException:
+                raise
+            except (ValueError, AttributeError, TypeError) as error:  # a challenge that the library cannot understand
+                raise self._refused("the registry asks for credentials in a way that nobody understands") from error
+        return dict(proof) if changed else {}
+
+    def _request(self, method: str, url: str, data: "bytes | Body | None", sent: dict[str, str]) -> "requests.Response":
+        body: Any = data  # the library streams whatever has a length and can be iterated over
+        return self._session.request(method, url, data=body, headers=sent, stream=True)
 
     def failed(self, answer: "requests.Response", what: str) -> CandidateError:
         """Return the error that an unexpected answer amounts to."""
@@ -245,14 +267,23 @@ class Wire:
 
     def same_origin(self, location: str) -> str:
         """Return the whole address of what the registry points to; credentials go nowhere else."""
-        url = urljoin(self._base, location)
-        if not location or _origin(url) != _origin(self._origin):
+        try:
+            url = urljoin(self._base, location)
+            elsewhere = not location or _origin(url) != _origin(self._origin)
+        except ValueError:
+            elsewhere = True
+        if elsewhere:
             raise RefusedError(
                 f"the registry sends us elsewhere: {location[:200]!r}",
                 where=str(self._reference),
                 hint="its public address must be set in its configuration",
             )
         return url
+
+
+def _as_it_is(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
+    """Keep a request's own authentication; without this the library puts what ~/.netrc says in its place."""
+    return request
 
 
 def _origin(url: str) -> tuple[str, str | None, int]:
