@@ -69,6 +69,8 @@ class Registry:
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers for a registry."""
+
     registry: Registry
     protocol_version = "HTTP/1.1"
 

@@ -25,7 +25,7 @@ from candidate.errors import (
 from candidate.flows import transporting
 from candidate.flows.transporting import fallback_tag, pull, push
 from tests.bundles import release, sealed, tiny_recipe
-from tests.registries import INDEX_TYPE, Registry, Handler, digest_of, serving
+from tests.registries import INDEX_TYPE, Handler, Registry, digest_of, serving
 
 PASSWORD = "correct-horse"  # noqa: S105 - of a registry that lives as long as a test
 ME = Credentials("me", PASSWORD)
