@@ -14,6 +14,14 @@ from tests.bundles import sealed, tiny_recipe
 from tests.registries import Registry, serving
 
 
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a trust policy that happens to lie around nor somebody's docker configuration counts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("CANDIDATE_TRUST", raising=False)
+
+
 @pytest.fixture
 def bundle(builder: Signer, tmp_path: Path) -> Path:
     """A signed bundle and the key to trust, in a folder that is empty otherwise."""

@@ -31,6 +31,12 @@ PASSWORD = "correct-horse"  # noqa: S105 - of a registry that lives as long as a
 ME = Credentials("me", PASSWORD)
 
 
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's docker configuration counts."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def bundle(builder: Signer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with two attestations."""
