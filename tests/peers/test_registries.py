@@ -178,3 +178,30 @@ def test_oras_pulls_the_tree_that_we_unpack(host: str, bundle: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     assert tree(tmp_path / "theirs") == tree(tmp_path / "ours")
     assert len(tree(tmp_path / "ours")) > 10
+
+
+def test_a_large_bundle_is_never_held_in_memory(host: str, builder: Signer, tmp_path: Path) -> None:
+    """A bundle of 400 MiB goes there and back, and by import, in processes that stay below half of that."""
+    recipe = tiny_recipe().copy()
+    recipe.members["data/large.bin"] = ("dataset", bytes(range(256)) * (400 << 12))
+    bundle = tmp_path / "large.candidate"
+    bundle.write_bytes(sealed(recipe, builder))
+    program = """
+import re, sys
+from candidate.cli.app import run
+code = run(sys.argv[1:])
+print(code, int(re.search(r"VmHWM:\\s+([0-9]+) kB", open("/proc/self/status").read())[1]) >> 10)
+"""
+    got = str(tmp_path / "got.candidate")
+    for arguments in (
+        ("push", str(bundle), f"{host}/large/tiny"),
+        ("pull", f"{host}/large/tiny:1.0.0", got),
+        ("import", got, "--out", str(tmp_path / "out")),
+    ):
+        command = [sys.executable, "-c", program, *arguments, "--quiet"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+        code, mebibytes = (int(word) for word in done.stdout.split())
+
+        assert code == 0, done.stderr
+        assert mebibytes < 200, arguments
+    assert Path(got).stat().st_size == bundle.stat().st_size
