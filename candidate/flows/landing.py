@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from candidate.adapters.archive import Archive, Blob, write_archive
+from candidate.adapters.archive.form import MAX_MEMBERS
 from candidate.adapters.attest import MAX_ATTESTATION_BYTES, unverified_statement
 from candidate.adapters.oci import attestation_layer, attestation_manifest, index_of, manifest_descriptor
 from candidate.document import MAX_DOCUMENT_BYTES, digest_of
@@ -108,7 +109,10 @@ def shell_of(raw: bytes, *, where: str) -> Shell:
         kind = None
     if kind != MODEL_ARTIFACT_TYPE:
         raise InputError("what is there is no bundle", where=where, hint="name something that candidate push sent")
-    return Shell(raw, OciManifest.from_bytes(raw, where=where))
+    manifest = OciManifest.from_bytes(raw, where=where)
+    if len(manifest.layers) > MAX_MEMBERS:
+        raise IntegrityError(f"{len(manifest.layers)} layers, more than {MAX_MEMBERS}", where=where)
+    return Shell(raw, manifest)
 
 
 def referrer_of(shell: Shell, raw: bytes, read: Callable[[OciDescriptor], bytes]) -> Referrer | None:

@@ -8,8 +8,9 @@ Sources: OCI distribution-spec v1.1 (referrers API, referrers tag schema).
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -31,6 +32,9 @@ from candidate.flows.verifying import verify
 THREADS = 4
 ATTEMPTS = 3
 """How often the list of referrers is written anew when another push writes it at the same time."""
+
+Moved = Callable[[int], None]
+"""Told how many bytes of a blob have come or gone."""
 
 _Done = TypeVar("_Done")
 
@@ -122,10 +126,18 @@ class _Push:
             manifest = OciManifest.from_bytes(raw, where="manifest")
             sizes |= {each.digest: each.size for each in (manifest.config, *manifest.layers)}
 
-        def send(digest: str) -> bool:
-            return self.remote.send_blob(digest, sizes[digest], lambda: self.archive.chunks(digest))
+        def send(digest: str, moved: Moved) -> bool:
+            def chunks() -> Iterator[memoryview]:
+                for chunk in self.archive.chunks(digest):
+                    moved(len(chunk))
+                    yield chunk
 
-        return _each(send, sorted(sizes, key=lambda digest: (sizes[digest], digest)), "pushing", self.progress)
+            sent = self.remote.send_blob(digest, sizes[digest], chunks)
+            if not sent:
+                moved(sizes[digest])
+            return sent
+
+        return list(_each(send, sizes, "pushing", self.progress).values())
 
     def _list_referrers(self) -> None:
         """Write the referrers into the index that stands in for the API, beside those that are in it."""
@@ -151,20 +163,36 @@ def fallback_tag(digest: str) -> str:
     return digest.replace(":", "-", 1)
 
 
-def _each(do: Callable[[str], _Done], digests: list[str], what: str, progress: Progress) -> list[_Done]:
-    """Do something with every blob, the first alone so that it obtains the token, then several at a time."""
+def _each(
+    do: Callable[[str, Moved], _Done], sizes: Mapping[str, int], what: str, progress: Progress
+) -> dict[str, _Done]:
+    """Do something with every blob: the smallest alone, so that it obtains the token, then several at a time.
+
+    The first failure is raised; what still runs stops at its next chunk.
+    """
+    order = sorted(sizes, key=lambda digest: (sizes[digest], digest))
+    total, count, failed, lock = max(1, sum(sizes.values())), 0, threading.Event(), threading.Lock()
+
+    def moved(size: int) -> None:
+        nonlocal count
+        if failed.is_set():
+            raise UnavailableError("given up, because another blob failed", where=what)
+        with lock:
+            count += size
+            progress(what, min(1.0, count / total))
+
     progress(what, 0.0)
-    done = [do(digest) for digest in digests[:1]]
+    done = {digest: do(digest, moved) for digest in order[:1]}
     with ThreadPoolExecutor(THREADS) as pool:
-        waiting = [pool.submit(do, digest) for digest in digests[1:]]
+        waiting = {digest: pool.submit(do, digest, moved) for digest in order[1:]}
         try:
-            for number, each in enumerate(waiting, 2):
-                done.append(each.result())
-                progress(what, number / len(digests))
+            for each in as_completed(waiting.values()):
+                each.result()
         except BaseException:
+            failed.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return done
+    return done | {digest: each.result() for digest, each in waiting.items()}
 
 
 def pull(
@@ -288,14 +316,18 @@ def _fetch(remote: Remote, shell: landing.Shell, folder: Path, progress: Progres
             f"{needed} bytes are needed and {free} are free", where=str(folder.parent), hint="make room"
         )
 
-    def fetch(digest: str) -> Blob:
+    def fetch(digest: str, moved: Moved) -> Blob:
         path = folder / digest.removeprefix("sha256:")
         try:
             with path.open("xb") as file:
-                remote.fetch_blob(digest, sizes[digest], file.write)
+
+                def keep(piece: bytes) -> None:
+                    moved(len(piece))
+                    file.write(piece)
+
+                remote.fetch_blob(digest, sizes[digest], keep)
         except OSError as error:
             raise UnavailableError(f"cannot be kept: {error.strerror or error}", where=str(folder.parent)) from error
         return FileBlob(path, 0, sizes[digest])
 
-    order = sorted(sizes, key=lambda digest: (sizes[digest], digest))
-    return dict(zip(order, _each(fetch, order, "pulling", progress), strict=True))
+    return _each(fetch, sizes, "pulling", progress)

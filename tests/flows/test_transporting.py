@@ -533,3 +533,62 @@ def test_a_challenge_without_an_answer_is_a_refusal(
     with pytest.raises((RefusedError, UnavailableError)):
         pull(registry.reference(), target)
     assert left(target) == []
+
+
+def test_credentials_of_another_host_stay_at_home(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host without a dot is a host, not a name at the library's favourite registry, whose password it would get."""
+    (tmp_path / ".docker").mkdir()
+    (tmp_path / ".docker" / "config.json").write_text('{"auths": {"index.docker.io": {"auth": "bWU6cHc="}}}')
+    monkeypatch.setattr(Remote, "_wants_basic", lambda _: True)
+
+    with pytest.raises(RefusedError, match="wants a user"):
+        Remote(Reference.parse("localhost/team/tiny"))
+    assert registry.asked == []
+
+
+def test_the_first_failure_stops_the_rest(
+    bundle: Path, registry: Registry, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When one blob fails, another that is on its way is given up at its next chunk."""
+    push(bundle, registry.reference())
+    fetch, started, failed, ended = Remote.fetch_blob, threading.Event(), threading.Event(), []
+    manifest = json.loads(registry.manifests[registry.tags["1.0.0"]][1])
+    *_, second, largest = sorted((layer["size"], layer["digest"]) for layer in manifest["layers"])
+
+    def hindered(self: Remote, digest: str, size: int, sink: Callable[[bytes], object]) -> None:
+        if digest == second[1]:
+            started.wait(30)
+            failed.set()
+            raise UnavailableError("this one failed")
+        if digest == largest[1]:
+            started.set()
+            failed.wait(30)
+            for _ in range(1_000_000):
+                sink(b"")
+            ended.append(digest)
+        fetch(self, digest, size, sink)
+
+    monkeypatch.setattr(Remote, "fetch_blob", hindered)
+    with pytest.raises(UnavailableError, match="this one failed"):
+        pull(registry.reference(), target, allow_unattested=True)
+    assert started.is_set()
+    assert ended == []
+    assert left(target) == []
+
+
+def test_progress_ends_at_the_end(bundle: Path, registry: Registry, target: Path) -> None:
+    """Progress counts bytes, for what is sent, what is there already and what is fetched."""
+    told: list[tuple[str, float | None]] = []
+    for call in (
+        lambda: push(bundle, registry.reference(), progress=lambda *each: told.append(each)),
+        lambda: push(bundle, registry.reference(), progress=lambda *each: told.append(each)),
+        lambda: pull(registry.reference(), target, progress=lambda *each: told.append(each)),
+    ):
+        told.clear()
+        call()
+        shares = [share or 0.0 for _, share in told]
+
+        assert shares == sorted(shares)
+        assert (shares[0], shares[-1]) == (0.0, 1.0)

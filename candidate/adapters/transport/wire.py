@@ -149,7 +149,8 @@ class Wire:
         import oras.container
 
         try:
-            self._auth.load_configs(oras.container.Container(f"{self._reference.host}/{self._reference.name}"))
+            # By the host alone: the library would take a host without a dot for a part of the name.
+            self._auth.load_configs(oras.container.Container("x", registry=self._reference.host))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 "docker's configuration or its credential helper cannot be read",
