@@ -540,7 +540,7 @@ def test_credentials_of_another_host_stay_at_home(
 ) -> None:
     """A host without a dot is a host, not a name at the library's favourite registry, whose password it would get."""
     (tmp_path / ".docker").mkdir()
-    (tmp_path / ".docker" / "config.json").write_text('{"auths": {"index.docker.io": {"auth": "bWU6cHc="}}}')
+    (tmp_path / ".docker" / "config.json").write_text('{"auths": {"docker.io": {"auth": "bWU6cHc="}}}')
     monkeypatch.setattr(Remote, "_wants_basic", lambda _: True)
 
     with pytest.raises(RefusedError, match="wants a user"):
