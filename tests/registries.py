@@ -33,11 +33,15 @@ class Registry:
     token: bool = False
     """Whether it wants a token for that, whose scope is too small at first."""
     faults: dict[str, str] = field(default_factory=dict)
-    """What goes wrong, by what the path contains: wrong, truncated, short, endless, 401, 500, elsewhere."""
+    """What goes wrong, by what the path contains: wrong, truncated, short, endless, page, elsewhere, 401, 500."""
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    stored: int = 0
+    """How many uploads were kept."""
+    room: int = 1_000_000
+    """How many it keeps before it fails."""
     host: str = ""
 
     def reference(self, tail: str = ":1.0.0") -> str:
@@ -140,6 +144,8 @@ class Handler(BaseHTTPRequestHandler):
         fault = next((what for part, what in registry.faults.items() if part in self.path), "")
         if fault.isdigit():
             self._error(int(fault), "DENIED")
+        elif fault == "page":
+            self._answer(503, b"<html>" + b" " * (2 << 20))
         elif parts.path == "/token":
             self._token()
         elif self._may():
@@ -161,10 +167,14 @@ class Handler(BaseHTTPRequestHandler):
             self._error(404, "NAME_UNKNOWN")
 
     def _store(self, digest: str, body: bytes) -> None:
-        if digest_of(body) != digest:
+        if digest_of(body) != digest or "uploads/one" in self.registry.faults.get("garbled", ""):
             self._error(400, "DIGEST_INVALID")
             return
+        if self.registry.stored >= self.registry.room:
+            self._error(500, "UNKNOWN")
+            return
         self.registry.blobs[digest] = body
+        self.registry.stored += 1
         self._answer(201)
 
     def _blobs(self, digest: str, _: bytes) -> None:

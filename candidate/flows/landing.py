@@ -62,7 +62,8 @@ class Referrer:
     """Its manifest."""
     data: bytes
     """The attestation."""
-    predicate: str
+    release: bool
+    """Whether it says that this very bundle is a release; who says so, nobody checked."""
 
     @property
     def blobs(self) -> dict[str, bytes]:
@@ -85,7 +86,7 @@ class Found:
     @property
     def released(self) -> bool:
         """Whether somebody says that this is a release; who, is a question for verification."""
-        return any(referrer.predicate == RELEASE_TYPE for referrer in self.referrers)
+        return any(referrer.release for referrer in self.referrers)
 
     def add(self, shell: Shell, raw: bytes, read: Callable[[OciDescriptor], bytes]) -> None:
         """Take in a manifest that refers to the bundle, or count it as ignored."""
@@ -129,12 +130,13 @@ def referrer_of(shell: Shell, raw: bytes, read: Callable[[OciDescriptor], bytes]
     descriptor, layer, predicate = formed
     data = read(layer)
     try:
-        said = unverified_statement(data).predicate_type
+        statement = unverified_statement(data)
     except IntegrityError:
         return None
-    if said != predicate or attestation_layer(data) != layer:
+    if statement.predicate_type != predicate or attestation_layer(data) != layer:
         return None
-    return Referrer(descriptor, raw, data, predicate)
+    about = {"sha256:" + subject.digest.sha256 for subject in statement.subject}
+    return Referrer(descriptor, raw, data, release=predicate == RELEASE_TYPE and about == {shell.digest})
 
 
 def _formed(shell: Shell, raw: bytes) -> tuple[OciDescriptor, OciDescriptor, str] | None:

@@ -9,7 +9,7 @@ import pytest
 
 from candidate.adapters.archive import write_archive
 from candidate.adapters.attest import Signer, attest
-from candidate.adapters.oci import attestation_blobs, index_of
+from candidate.adapters.oci import attestation_blobs, index_of, manifest_descriptor
 from candidate.adapters.transport.reference import Credentials, Reference
 from candidate.adapters.transport.remote import MAX_PAGES, Remote, entries_of
 from candidate.document import canonical
@@ -167,6 +167,7 @@ FAULTS: list[Fault] = [
     ("/referrers/", "wrong", IntegrityError),
     ("/referrers/", "endless", IntegrityError),
     ("/referrers/", "500", UnavailableError),
+    ("/referrers/", "page", UnavailableError),
     ("/v2/", "401", RefusedError),
     ("/v2/", "500", UnavailableError),
     ("/v2/", "404", InputError),
@@ -201,6 +202,9 @@ def test_a_trickle_is_given_up(bundle: Path, registry: Registry, target: Path, m
 @pytest.mark.parametrize(
     ("part", "fault", "error"),
     [
+        ("/blobs/sha256:", "403", RefusedError),
+        ("garbled", "uploads/one", IntegrityError),
+        ("/uploads/one", "500", UnavailableError),
         ("/uploads/", "500", UnavailableError),
         ("/uploads/", "403", RefusedError),
         ("/uploads/", "elsewhere", RefusedError),
@@ -221,7 +225,18 @@ def test_an_interrupted_push_is_finished_by_the_next(
     push(bundle, registry.reference())
     pull(registry.reference(), target)
     assert target.read_bytes() == bundle.read_bytes()
-    assert registry.count("PUT", "/uploads/") == len(registry.blobs)
+    assert registry.stored == len(registry.blobs)
+
+
+def test_only_what_is_missing_is_sent_again(bundle: Path, registry: Registry) -> None:
+    """A push that broke off half-way has done half of the work."""
+    registry.room = 5
+    with pytest.raises(UnavailableError):
+        push(bundle, registry.reference())
+    registry.room = 100
+    again = push(bundle, registry.reference())
+
+    assert (again.already, again.sent) == (5, len(registry.blobs) - 5)
 
 
 def test_nobody_there_is_unavailable(bundle: Path, registry: Registry, target: Path) -> None:
@@ -411,6 +426,7 @@ def test_references_are_read(text: str, parts: tuple[str, ...]) -> None:
     reference = Reference.parse(text)
 
     assert (reference.host, reference.name, reference.tag, reference.digest) == parts
+    assert reference.loopback == text.startswith(("localhost", "[::1]"))
     assert str(reference) == text
 
 
@@ -592,3 +608,71 @@ def test_progress_ends_at_the_end(bundle: Path, registry: Registry, target: Path
 
         assert shares == sorted(shares)
         assert (shares[0], shares[-1]) == (0.0, 1.0)
+
+
+def test_a_registry_that_stores_other_bytes_is_found_out(
+    bundle: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own word for what it stored must be the digest that was sent."""
+    real = Handler._answer
+
+    def lying(self: Handler, status: int, body: bytes = b"", **headers: str) -> None:
+        if "Docker_Content_Digest" in headers:
+            headers["Docker_Content_Digest"] = "sha256:" + "0" * 64
+        real(self, status, body, **headers)
+
+    monkeypatch.setattr(Handler, "_answer", lying)
+    with pytest.raises(IntegrityError, match="stored it as"):
+        push(bundle, registry.reference())
+    assert registry.tags == {}
+
+
+def attached(registry: Registry, data: bytes, kind: str) -> None:
+    """Attach an attestation to what the registry has under the tag, in the form of ours."""
+    raw = registry.manifests[registry.tags["1.0.0"]][1]
+    referrer, blobs = attestation_blobs(manifest_descriptor(raw), data, kind)
+    registry.manifests[referrer.digest] = ("application/vnd.oci.image.manifest.v1+json", blobs.pop(referrer.digest))
+    registry.blobs |= blobs
+
+
+def test_only_a_release_of_this_bundle_counts(bundle: Path, registry: Registry, target: Path, builder: Signer) -> None:
+    """Nonsense in our form, and a release of another bundle, do not stand in for the attestation that was stripped."""
+    push(bundle, registry.reference())
+    registry.strip()
+    attached(registry, b"{}", RELEASE_TYPE)
+    recipe = tiny_recipe().copy()
+    recipe.members["README.md"] = ("doc", b"# another\n")
+    attached(registry, attest(release(recipe.content()), builder).to_bytes(), RELEASE_TYPE)
+    attached(registry, attest(release(tiny_recipe().content()), builder).to_bytes(), "https://slsa.dev/x")
+
+    with pytest.raises(RefusedError, match="no release attestation"):
+        pull(registry.reference(), target)
+    attached(registry, attest(release(tiny_recipe().content()), builder).to_bytes(), RELEASE_TYPE)
+    pulled = pull(registry.reference(), target, public_key=builder.public_pem)
+    assert (pulled.released, pulled.verified, pulled.ignored) == (True, True, 2)
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["free", "taken"])
+def test_a_disk_without_hard_links_will_do(
+    bundle: Path,
+    registry: Registry,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    taken: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """The file gets its name by moving it there, and takes it from nobody."""
+    push(bundle, registry.reference())
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refused)
+    if taken:
+        target.write_bytes(b"mine")
+        with pytest.raises(InputError, match="another file"):
+            pull(registry.reference(), target)
+        assert target.read_bytes() == b"mine"
+    else:
+        pull(registry.reference(), target)
+        assert target.read_bytes() == bundle.read_bytes()
+    assert left(target) == ["got.candidate"]
