@@ -42,6 +42,7 @@ class Registry:
     """How many uploads were kept."""
     room: int = 1_000_000
     """How many it keeps before it fails."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
     host: str = ""
 
     def reference(self, tail: str = ":1.0.0") -> str:
@@ -170,12 +171,15 @@ class Handler(BaseHTTPRequestHandler):
         if digest_of(body) != digest or "uploads/one" in self.registry.faults.get("garbled", ""):
             self._error(400, "DIGEST_INVALID")
             return
-        if self.registry.stored >= self.registry.room:
+        with self.registry.lock:
+            kept = self.registry.stored < self.registry.room
+            if kept:
+                self.registry.blobs[digest] = body
+                self.registry.stored += 1
+        if kept:
+            self._answer(201)
+        else:
             self._error(500, "UNKNOWN")
-            return
-        self.registry.blobs[digest] = body
-        self.registry.stored += 1
-        self._answer(201)
 
     def _blobs(self, digest: str, _: bytes) -> None:
         data = self.registry.blobs.get(digest)
