@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from candidate.adapters.signers import key_info as key_info
     from candidate.adapters.signers import open_signer as open_signer
     from candidate.adapters.signers import write_key_file as write_key_file
+    from candidate.adapters.transport.reference import Credentials as Credentials
     from candidate.adapters.trust import read_trust as read_trust
     from candidate.adapters.trust import write_trust as write_trust
     from candidate.documents.decision import Decision as Decision
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from candidate.flows.comparing import Comparison as Comparison
     from candidate.flows.comparing import compare as compare
     from candidate.flows.evaluating import evaluate as evaluate
+    from candidate.flows.importing import import_bundle as import_bundle
     from candidate.flows.latency import bench as bench
     from candidate.flows.predicting import predict as predict
     from candidate.flows.releasing import Registry as Registry
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from candidate.flows.showing import show as show
     from candidate.flows.showing import unpack as unpack
     from candidate.flows.starting import trust_of as trust_of
+    from candidate.flows.transporting import pull as pull
+    from candidate.flows.transporting import push as push
     from candidate.flows.verifying import Bundle as Bundle
     from candidate.flows.verifying import load as load
     from candidate.flows.verifying import verify as verify
@@ -61,6 +65,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "candidate.adapters.attest": ("Signer", "load_signer", "new_key"),
     "candidate.adapters.signers": ("key_file", "key_info", "open_signer", "write_key_file"),
+    "candidate.adapters.transport.reference": ("Credentials",),
     "candidate.adapters.trust": ("read_trust", "write_trust"),
     "candidate.documents.decision": ("Decision",),
     "candidate.documents.evidence": ("Evidence",),
@@ -80,11 +85,13 @@ _HOMES = {
     "candidate.flows.building": ("build",),
     "candidate.flows.comparing": ("Comparison", "compare"),
     "candidate.flows.evaluating": ("evaluate",),
+    "candidate.flows.importing": ("import_bundle",),
     "candidate.flows.latency": ("bench",),
     "candidate.flows.predicting": ("predict",),
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),
     "candidate.flows.showing": ("show", "unpack"),
     "candidate.flows.starting": ("trust_of",),
+    "candidate.flows.transporting": ("pull", "push"),
     "candidate.flows.verifying": ("Bundle", "load", "verify"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

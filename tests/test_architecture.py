@@ -52,10 +52,13 @@ FLOWS = (
     "evaluating",
     "predicting",
     "showing",
+    "landing",
+    "transporting",
+    "importing",
     "auditing",
     "starting",
 )
-CLI = ("output", "bundles", "judging", "releasing", "keys", "app")
+CLI = ("output", "bundles", "judging", "releasing", "keys", "transport", "app")
 FLOORS = ("errors", "document", "documents", "fourth", "flows", "cli")
 FOURTH = {"adapters", "judgement", "report"}
 
@@ -114,7 +117,7 @@ def allowed(importer: str, imported: str) -> bool:
         "judgement": JUDGEMENT,
         "flows": FLOWS,
         "cli": CLI,
-        "report": ("text", "markdown"),
+        "report": ("text", "markdown", "moving"),
     }
     order = orders.get(wing, ())
     return room in order and other_room in order and order.index(other_room) < order.index(room)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from candidate.cli import bundles, judging, keys, releasing
+from candidate.cli import bundles, judging, keys, releasing, transport
 from candidate.errors import CandidateError
 
 EXITS = (
@@ -43,7 +43,7 @@ def options(
     """Decide whether a trained model may replace the one in production, and prove it."""
 
 
-for module in (bundles, judging, releasing, keys):
+for module in (bundles, judging, releasing, keys, transport):
     module.register(app)
 
 

@@ -54,6 +54,62 @@ class Unpacked(Document):
     files: tuple[MemberFile, ...]
 
 
+class Pushed(Document):
+    """A bundle is in a registry."""
+
+    kind: Literal["candidate.pushed"] = "candidate.pushed"
+    version: Literal[1] = 1
+    bundle: BundleRef
+    reference: str
+    """``HOST/NAME:TAG@DIGEST``: what to pull."""
+    sent: int
+    """Blobs that were sent."""
+    already: int
+    """Blobs that were there before."""
+    attestations: int
+    referrers: Literal["api", "tag", "none"]
+    """How the registry lists the attestations: by its own account, in the index that stands in for one, or not."""
+
+
+class Pulled(Document):
+    """A bundle was fetched from a registry."""
+
+    kind: Literal["candidate.pulled"] = "candidate.pulled"
+    version: Literal[1] = 1
+    bundle: BundleRef
+    reference: str
+    path: str
+    file_digest: Digest
+    size_bytes: int
+    attestations: int
+    released: bool
+    """Whether a release attestation is among them; ``verified`` says whether a trusted key made it."""
+    ignored: int
+    """Referrers that are no attestations of ours, and were left in the registry."""
+    verified: bool
+    already: bool
+    """Whether the very same file was there before."""
+
+
+class Imported(Document):
+    """A bundle was found in a foreign layout and written in its canonical form; nobody checked who made it."""
+
+    kind: Literal["candidate.imported"] = "candidate.imported"
+    version: Literal[1] = 1
+    bundle: BundleRef
+    source: str
+    path: str
+    file_digest: Digest
+    size_bytes: int
+    attestations: int
+    released: bool
+    """Whether a release attestation survived the way; without one verification refuses the bundle."""
+    ignored: int
+    """Manifests about the bundle that are no attestations of ours, and were left out."""
+    already: bool
+    """Whether the very same file was there before."""
+
+
 class Check(Part):
     """One step of a verification."""
 
