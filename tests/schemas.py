@@ -12,8 +12,20 @@ from pydantic import BaseModel
 from candidate.document import Document
 
 FOLDER = Path(__file__).parent.parent / "schemas"
-MODULES = ("spec", "policy", "trust", "manifest", "oci", "statement", "evidence", "decision", "entry", "results")
-ABSTRACT = {"Document", "OciDocument", "Judged"}
+MODULES = (
+    "spec",
+    "policy",
+    "trust",
+    "manifest",
+    "oci",
+    "statement",
+    "evidence",
+    "decision",
+    "predicates",
+    "entry",
+    "results",
+)
+ABSTRACT = {"Document", "OciDocument", "Judged", "Predicate"}
 
 
 def documents() -> dict[str, type[Document]]:

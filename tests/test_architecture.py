@@ -25,6 +25,7 @@ DOCUMENTS = (
     "policy",
     "evidence",
     "decision",
+    "predicates",
     "entry",
     "results",
 )
@@ -49,6 +50,8 @@ FLOWS = (
     "predicting",
     "showing",
     "auditing",
+    "attaching",
+    "reproducing",
     "starting",
 )
 CLI = ("output", "bundles", "judging", "releasing", "keys", "app")

@@ -16,6 +16,10 @@ RELEASE_TYPE = "https://in-toto.io/attestation/release/v0.1"
 PROVENANCE_TYPE = "https://slsa.dev/provenance/v1"
 DECISION_TYPE = OUR_PREDICATES + "decision/v1"
 ENTRY_TYPE = OUR_PREDICATES + "entry/v1"
+EVALUATION_TYPE = OUR_PREDICATES + "evaluation/v1"
+REPRODUCED_TYPE = OUR_PREDICATES + "reproduced/v1"
+TEST_RESULT_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
+VSA_TYPE = "https://slsa.dev/verification_summary/v1"
 
 INTEGRITY_TYPE = "https://model_signing/signature/v1.0"
 
