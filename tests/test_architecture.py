@@ -39,6 +39,7 @@ FLOWS = (
     "proving",
     "recording",
     "packing",
+    "billing",
     "building",
     "slicing",
     "measuring",

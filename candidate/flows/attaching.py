@@ -1,11 +1,9 @@
 """Put attestations into a bundle: as further referrers, so that it stays the same bundle."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
 
 from candidate.adapters.archive import Archive, write_archive
 from candidate.adapters.attest import MAX_ATTESTATION_BYTES, check, unverified_statement
@@ -36,8 +34,8 @@ from candidate.documents.statement import (
     Statement,
 )
 from candidate.documents.trust import RoleName, TrustPolicy
-from candidate.errors import InputError, IntegrityError, UnavailableError
-from candidate.flows.inspecting import Blobs, Bundle, inspect
+from candidate.errors import InputError, IntegrityError
+from candidate.flows.inspecting import Bundle, inspect
 from candidate.flows.inspecting.outline import MAX_ATTESTATIONS, outline_of
 
 SIGNERS: dict[str, RoleName] = {
@@ -75,27 +73,6 @@ class _Found:
     @property
     def key_id(self) -> str:
         return Attestation.from_bytes(self.data).dsse_envelope.signatures[0].keyid
-
-
-class _Joined(Mapping[str, bytes]):
-    """The blobs of a bundle with more of them; those of the bundle are read and hashed when they are asked for."""
-
-    def __init__(self, blobs: Blobs, more: Mapping[str, bytes]) -> None:
-        self._blobs, self._more = blobs, more
-        self._last: tuple[str, bytes] = ("", b"")
-
-    def __getitem__(self, digest: str) -> bytes:
-        if digest in self._more:
-            return self._more[digest]
-        if self._last[0] != digest:
-            self._last = (digest, self._blobs.read(digest))
-        return self._last[1]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({**self._blobs.sizes, **dict.fromkeys(self._more, 0)})
-
-    def __len__(self) -> int:
-        return len(self._blobs.sizes.keys() | self._more.keys())
 
 
 def attach(
@@ -270,7 +247,8 @@ def _write(archive: Archive, attestations: Sequence[bytes], *, path: Path, out: 
             raise InputError("exists already, and is another file", where=str(out), hint="name another file")
         if index == archive.index or _is_same(out, index):
             return out
-    write_archive(target, index=index, blobs=_Joined(archive, more))
+    held = {digest: archive.source(digest) for digest in archive.sizes}
+    write_archive(target, index=index, blobs={**held, **more})
     return path if out is None else out
 
 
