@@ -213,14 +213,15 @@ def test_every_rule_and_every_required_line_is_one_test(outcome: str) -> None:
     """Names do not repeat; what failed is the reason for a no-go, and a go has nothing but passes that block."""
     decision, *_ = decided(outcome)
     fields = said(outcome)[TEST_RESULT_TYPE].predicate
-    lists = {kind: list(fields[kind]) for kind in ("passedTests", "warnedTests", "failedTests")}
+    result = TestResultPredicate.from_bytes(canonical(fields))
+    lists = {"passed": result.passed_tests, "warned": result.warned_tests, "failed": result.failed_tests}
     names = [name for each in lists.values() for name in each]
 
     assert len(set(names)) == len(names) == len(decision.findings) + 9
-    assert bool(lists["failedTests"]) == (outcome == "no-go")
-    assert outcome != "inconclusive" or lists["warnedTests"]
+    assert bool(lists["failed"]) == (outcome == "no-go")
+    assert outcome != "inconclusive" or lists["warned"]
     blocking = {rule_name(finding) for finding in decision.findings if finding.blocks}
-    assert outcome != "go" or blocking <= set(lists["passedTests"])
+    assert outcome != "go" or blocking <= set(lists["passed"])
 
 
 @pytest.mark.parametrize("value", [0.1, 1e-7, -2.5e-12, 1e22, 3.0, 0.0, 1 / 3, 5e-324])
