@@ -10,6 +10,8 @@ import pytest
 from candidate.adapters.attest import Signer, attest, check, load_signer, unverified_statement
 from candidate.adapters.verdicts import claims_bytes
 from candidate.documents.statement import DECISION_TYPE, EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE, Statement
+from candidate.errors import InputError
+from candidate.flows.comparing import write_outcome
 
 Answer = Callable[..., tuple[int, dict[str, Any]]]
 SAID = [DECISION_TYPE, EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE]
@@ -181,3 +183,24 @@ def test_people_are_told_what_was_done(
     told = capsys.readouterr().out
 
     assert all(word in told for word in words)
+
+
+@pytest.mark.parametrize("stop", ["evidence", "claims.jsonl", "decision.json"])
+def test_an_outcome_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str) -> None:
+    """A disk that is full at any step leaves nothing behind; the next try succeeds."""
+    rename = Path.rename
+
+    def full(path: Path, target: Path) -> Path:
+        if Path(target).name == stop:
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(InputError, match="No space left"):
+        write_outcome(tmp_path, "decision", b"{}", {"evidence.json": b"{}"}, [b"line"])
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    written = write_outcome(tmp_path, "decision", b"{}", {"evidence.json": b"{}"}, [b"line"])
+
+    assert written == tmp_path / "decision.json"
+    assert (tmp_path / "claims.jsonl").read_bytes() == b"line\n"
