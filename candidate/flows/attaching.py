@@ -34,21 +34,21 @@ from candidate.documents.statement import (
     Statement,
 )
 from candidate.documents.trust import RoleName, TrustPolicy
-from candidate.errors import InputError, IntegrityError
+from candidate.errors import InputError, IntegrityError, RefusedError
 from candidate.flows.inspecting import Bundle, inspect
 from candidate.flows.inspecting.outline import MAX_ATTESTATIONS, outline_of
 
-SIGNERS: dict[str, RoleName] = {
-    RELEASE_TYPE: "builder",
-    INTEGRITY_TYPE: "builder",
-    PROVENANCE_TYPE: "builder",
-    REPRODUCED_TYPE: "builder",
-    DECISION_TYPE: "approver",
-    EVALUATION_TYPE: "approver",
-    TEST_RESULT_TYPE: "approver",
-    VSA_TYPE: "approver",
+SIGNERS: dict[str, tuple[RoleName, ...]] = {
+    RELEASE_TYPE: ("builder",),
+    INTEGRITY_TYPE: ("builder",),
+    PROVENANCE_TYPE: ("builder",),
+    REPRODUCED_TYPE: ("builder", "approver"),
+    DECISION_TYPE: ("approver",),
+    EVALUATION_TYPE: ("approver",),
+    TEST_RESULT_TYPE: ("approver",),
+    VSA_TYPE: ("approver",),
 }
-"""What can be said of a bundle, and the role whose word counts."""
+"""What can be said of a bundle, and the roles whose word counts."""
 PREDICATES: dict[str, type[Document]] = {
     DECISION_TYPE: Decision,
     EVALUATION_TYPE: EvaluationPredicate,
@@ -216,13 +216,22 @@ def _check_predicate(bundle: Bundle, predicate: Document, where: str) -> None:
 
 
 def _check_signed(found: _Found, trust: TrustPolicy, now: datetime) -> None:
-    """Refuse an attestation that no key of the role that may say it has signed."""
-    statement = found.statement
-    role = SIGNERS[statement.predicate_type]
+    """Refuse an attestation that no key of a role that may say it has signed."""
+    statement, reasons = found.statement, []
     channel = statement.predicate.get("channel") if statement.predicate_type == DECISION_TYPE else None
-    signatures = trust.roles[role].threshold if role in trust.roles else 1  # each of them is attached by itself
-    keys = keys_for(trust, role, now=now, channel=channel if isinstance(channel, str) else None, signatures=signatures)
-    check(found.data, keys, where=found.where)
+    for role in SIGNERS[statement.predicate_type]:
+        signatures = trust.roles[role].threshold if role in trust.roles else 1  # each of them is attached by itself
+        place = channel if isinstance(channel, str) else None
+        try:
+            keys = keys_for(trust, role, now=now, channel=place, signatures=signatures)
+            check(found.data, keys, where=found.where)
+        except RefusedError as error:
+            reasons.append(f"{role}: {error.message}")
+        else:
+            return
+    raise RefusedError(
+        "; ".join(reasons), where=found.where, hint="have it signed by a key of that role, or attach it without --trust"
+    )
 
 
 def _named(bundle: Bundle) -> str:

@@ -169,16 +169,24 @@ def test_a_stranger_says_nothing_and_breaks_nothing(
 
 
 def test_a_builder_cannot_decide_by_attaching(
-    bundle: Path, bundle_ref: BundleRef, builder: Signer, approver: Signer, trust: TrustPolicy, now: datetime
+    bundle: Path,
+    bundle_ref: BundleRef,
+    builder: Signer,
+    approver: Signer,
+    stranger: Signer,
+    trust: TrustPolicy,
+    now: datetime,
 ) -> None:
-    """Each kind has its role; the wrong role's key is refused in both directions."""
+    """Each kind has its roles; the wrong role's key is refused in both directions; either may have built again."""
     for statement, signer in (
         (decision_statement(go_decision(bundle_ref)), builder),
-        (reproduced(bundle_ref), approver),
+        (reproduced(bundle_ref), stranger),
         (release(tiny_recipe().content()), approver),
     ):
         with pytest.raises(RefusedError, match="not by a trusted one"):
             attach(bundle, [attest(statement, signer).to_bytes()], trust=trust, now=now)
+    for signer in (builder, approver):
+        attach(bundle, [attest(reproduced(bundle_ref), signer).to_bytes()], trust=trust, now=now)
 
 
 def test_an_approver_of_staging_does_not_attach_for_production(

@@ -10,7 +10,9 @@ import pytest
 from candidate.adapters.attest import Signer, attest, load_signer, new_key
 from candidate.adapters.oci import release_statement
 from candidate.documents.evidence import BundleRef
+from candidate.documents.statement import EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE
 from candidate.flows.showing import unpack
+from tests.adapters.test_verdicts import said
 from tests.bundles import decision_statement, go_decision, sealed, tiny_recipe
 
 HERE = Path(__file__).parent
@@ -143,3 +145,13 @@ for name in sys.argv[2:]:
     )
 
     assert done.stdout.split() == ["verified", "refused"], done.stderr
+
+
+@pytest.mark.parametrize("kind", [EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE])
+def test_sigstore_accepts_the_verdict_in_other_words(tmp_path: Path, builder: Signer, kind: str) -> None:
+    """@sigstore/verify takes the evaluation, the test result and the SLSA summary of a real verdict."""
+    (tmp_path / "a.json").write_bytes(attest(said("go")[kind], builder).to_bytes())
+    (tmp_path / "key.pem").write_text(builder.public_pem)
+    accepted = sigstore(tmp_path / "a.json", tmp_path / "key.pem")
+
+    assert accepted.returncode == 0, accepted.stderr
