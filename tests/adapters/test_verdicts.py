@@ -10,7 +10,6 @@ from google.protobuf.message import Message
 from in_toto_attestation.predicates.test_result.v0 import test_result_pb2 as result_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement as ForeignStatement
-from proofbundle.intoto import classify_eval_result_v02_predicate
 
 from candidate.adapters.verdicts import (
     claims_bytes,
@@ -130,15 +129,6 @@ def test_in_totos_own_library_reads_the_statements_and_the_test_result(outcome: 
     assert [each.name for each in result.configuration] == ["policy.json", "evidence.json"]
     with pytest.raises(json_format.ParseError):
         json_format.Parse('{"colour": "red"}', result_pb2.TestResult())
-
-
-@pytest.mark.parametrize("outcome", WORLDS)
-def test_the_drafts_own_implementation_accepts_the_evaluation(outcome: str) -> None:
-    """The shape of in-toto's eval-result draft v0.2, as its author's verifier judges it."""
-    statement = json.loads(said(outcome)[EVALUATION_TYPE].to_bytes())
-    assert classify_eval_result_v02_predicate(statement) == (True, "")
-    statement["predicate"]["claims"][0]["threshold"] = 0.5
-    assert not classify_eval_result_v02_predicate(statement)[0]
 
 
 def test_a_claim_carries_the_numbers_of_its_finding() -> None:

@@ -155,3 +155,29 @@ def test_sigstore_accepts_the_verdict_in_other_words(tmp_path: Path, builder: Si
     accepted = sigstore(tmp_path / "a.json", tmp_path / "key.pem")
 
     assert accepted.returncode == 0, accepted.stderr
+
+
+DRAFT = """
+import json, sys
+from proofbundle.intoto import classify_eval_result_v02_predicate
+good, why = classify_eval_result_v02_predicate(json.load(sys.stdin))
+print(why)
+sys.exit(0 if good else 1)
+"""
+
+
+@pytest.mark.parametrize("outcome", ["go", "no-go", "inconclusive"])
+def test_the_evaluation_has_the_shape_of_in_totos_draft(outcome: str) -> None:
+    """The eval-result draft v0.2 as its author's own verifier judges it; a threshold that is a number is refused."""
+    statement = json.loads(said(outcome)[EVALUATION_TYPE].to_bytes())
+    spoiled = json.loads(json.dumps(statement))
+    spoiled["predicate"]["claims"][0]["threshold"] = 0.5
+    command = [str(THEIRS / "python"), "-c", DRAFT]
+    accepted, refused = (
+        subprocess.run(command, input=json.dumps(each), capture_output=True, text=True, timeout=60, check=False)
+        for each in (statement, spoiled)
+    )
+
+    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+    assert refused.returncode == 1
+    assert "threshold must be a decimal string" in refused.stdout
