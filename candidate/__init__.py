@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from candidate.errors import RefusedError as RefusedError
     from candidate.errors import StaleError as StaleError
     from candidate.errors import UnavailableError as UnavailableError
+    from candidate.flows.attaching import attach as attach
     from candidate.flows.auditing import audit as audit
     from candidate.flows.building import build as build
     from candidate.flows.comparing import Comparison as Comparison
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from candidate.flows.releasing import Registry as Registry
     from candidate.flows.releasing import promote as promote
     from candidate.flows.releasing import rollback as rollback
+    from candidate.flows.reproducing import reproduce as reproduce
     from candidate.flows.showing import show as show
     from candidate.flows.showing import unpack as unpack
     from candidate.flows.starting import trust_of as trust_of
@@ -81,6 +83,7 @@ _HOMES = {
         "StaleError",
         "UnavailableError",
     ),
+    "candidate.flows.attaching": ("attach",),
     "candidate.flows.auditing": ("audit",),
     "candidate.flows.building": ("build",),
     "candidate.flows.comparing": ("Comparison", "compare"),
@@ -89,6 +92,7 @@ _HOMES = {
     "candidate.flows.latency": ("bench",),
     "candidate.flows.predicting": ("predict",),
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),
+    "candidate.flows.reproducing": ("reproduce",),
     "candidate.flows.showing": ("show", "unpack"),
     "candidate.flows.starting": ("trust_of",),
     "candidate.flows.transporting": ("pull", "push"),

@@ -22,10 +22,11 @@ MODULES = (
     "statement",
     "evidence",
     "decision",
+    "predicates",
     "entry",
     "results",
 )
-ABSTRACT = {"Document", "OciDocument", "Judged"}
+ABSTRACT = {"Document", "OciDocument", "Judged", "Predicate"}
 
 
 def documents() -> dict[str, type[Document]]:

@@ -27,6 +27,7 @@ DOCUMENTS = (
     "policy",
     "evidence",
     "decision",
+    "predicates",
     "entry",
     "results",
 )
@@ -42,6 +43,7 @@ FLOWS = (
     "proving",
     "recording",
     "packing",
+    "billing",
     "building",
     "slicing",
     "measuring",
@@ -56,6 +58,8 @@ FLOWS = (
     "transporting",
     "importing",
     "auditing",
+    "attaching",
+    "reproducing",
     "starting",
 )
 CLI = ("output", "bundles", "judging", "releasing", "keys", "transport", "app")

@@ -1,4 +1,4 @@
-"""Commands about one bundle: build, show, verify, unpack, predict, evaluate, bench."""
+"""Commands about one bundle: build, show, verify, unpack, attach, predict, evaluate, bench."""
 
 import os
 import sys
@@ -15,13 +15,18 @@ BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .candidate
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
-    for command in (build, show, verify, unpack, predict, evaluate, bench):
+    for command in (build, show, verify, unpack, attach, predict, evaluate, bench):
         app.command()(command)
 
 
 def build(
     spec: Annotated[Path, typer.Argument(metavar="[SPEC]", help="What to build.")] = Path("candidate.toml"),
-    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle.")] = Path(),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the bundle; with --check, a file for the attestation.")
+    ] = None,
+    check: Annotated[
+        Path | None, typer.Option("--check", help="Build again and compare with this bundle; with --key, attest it.")
+    ] = None,
     root: Annotated[
         Path | None, typer.Option("--root", help="Folder of the paths in SPEC; by default its own.")
     ] = None,
@@ -30,12 +35,19 @@ def build(
     quiet: Quiet = False,
 ) -> None:
     """Make the bundle: convert, prove parity, infer schema and signature, record provenance, sign."""
-    from candidate.flows.building import build as flow
-    from candidate.report.text import built_text
+    from candidate.report.text import built_text, reproduced_text
 
+    signers = output.signers(key)
     with output.progress(quiet=quiet) as progress:
-        result = flow(spec, root=root, out=out, signer=output.signers(key), environ=os.environ, progress=progress)
-    output.emit(result, built_text(result), as_json=as_json, quiet=quiet)
+        if check is None:
+            from candidate.flows.building import build as flow
+
+            built = flow(spec, root=root, out=out or Path(), signer=signers, environ=os.environ, progress=progress)
+            return output.emit(built, built_text(built), as_json=as_json, quiet=quiet)
+        from candidate.flows.reproducing import reproduce
+
+        again = reproduce(spec, check, root=root, out=out, signer=signers, environ=os.environ, progress=progress)
+    return output.emit(again, reproduced_text(again), as_json=as_json, quiet=quiet)
 
 
 def show(
@@ -89,6 +101,26 @@ def unpack(
 
     result = flow(bundle, folder)
     output.emit(result, unpacked_text(result), as_json=as_json, quiet=quiet)
+
+
+def attach(
+    bundle: BundleFile,
+    attestations: Annotated[
+        list[Path],
+        typer.Argument(metavar="ATTESTATIONS...", help="Signed decisions, claims.jsonl files, or single attestations."),
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; by default the bundle itself.")] = None,
+    trust: Annotated[Path | None, typer.Option("--trust", help="Take only what a trusted role signed.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Put attestations into a bundle; it stays the same bundle."""
+    from candidate.flows.attaching import attach as flow
+    from candidate.report.text import attached_text
+
+    policy = None if trust is None else output.trust(trust, needed=True)
+    result = flow(bundle, attestations, out=out, trust=policy, now=output.now())
+    output.emit(result, attached_text(result), as_json=as_json, quiet=quiet)
 
 
 def predict(

@@ -95,7 +95,7 @@ class Parity(Part):
     rows: int
     float_bits: Literal[32, 64]
     max_difference: float
-    """Largest absolute difference of any probability (or predicted value)."""
+    """Largest absolute difference of any probability (or predicted value), to three significant digits."""
     label_flips: int
     """Rows whose predicted label differs, exact ties of the score left out."""
     mismatches: int

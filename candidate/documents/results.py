@@ -299,3 +299,45 @@ class Moved(Document):
     """Whether it was so before, and nothing was written."""
     skipped: tuple[str, ...]
     """Rollback targets that could not be verified, loaded or replayed, and why."""
+
+
+class AttachedItem(Part):
+    """One attestation of a bundle."""
+
+    predicate_type: str
+    digest: Digest
+    """Of the attestation's bytes."""
+    key_id: str
+    """Whose signature it says it carries; it was checked only if a trust policy was given."""
+    already: bool
+    """Whether the bundle carried it before."""
+
+
+class Attached(Document):
+    """Attestations were put into a bundle, which is still the same bundle."""
+
+    kind: Literal["candidate.attached"] = "candidate.attached"
+    version: Literal[1] = 1
+    bundle: BundleRef
+    path: str
+    attestations: tuple[AttachedItem, ...]
+    """Those that were asked for, each once."""
+    checked: bool
+    """Whether each was held against a trust policy."""
+    size_bytes: int
+
+
+class Reproduced(Document):
+    """A bundle was built again, and came out the same."""
+
+    kind: Literal["candidate.reproduction"] = "candidate.reproduction"
+    version: Literal[1] = 1
+    bundle: BundleRef
+    members: int
+    """Members that were built again, each equal in every byte."""
+    environment: Digest
+    """Of the environment lock."""
+    attestation: Digest | None
+    """Of the signed ``reproduced`` attestation; null when no key was given."""
+    path: str | None
+    """Where that attestation is: the bundle, or a file of its own."""

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from candidate.adapters.attest import check, unverified_statement
+from candidate.adapters.trust import keys_for
+from candidate.adapters.verdicts import claims_in, verdict_statements
 from candidate.document import digest_of
 from candidate.documents.decision import Decision, Verdict
 from candidate.documents.evidence import (
@@ -21,7 +24,7 @@ from candidate.documents.policy import Policy
 from candidate.documents.results import Audit
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, IntegrityError
-from candidate.flows.comparing import evidence_folder
+from candidate.flows.comparing import claims_file, evidence_folder
 from candidate.flows.showing import read_decision
 from candidate.flows.verifying import check_decision
 from candidate.judgement.gate import Arrays, judge
@@ -151,15 +154,44 @@ def audit(
 
     Raises:
         InputError: no decision, or no evidence, is there.
-        IntegrityError: the verdict does not follow from the evidence, or something is broken.
+        IntegrityError: the verdict, or an attestation in the claims beside it, does not follow from
+            the evidence, or something is broken.
         RefusedError: no trusted approver signed it.
     """
     decision = Path(decision)
     found = read_decision(decision)
+    now = datetime.now(UTC) if now is None else now
     if trust is not None:
-        check_decision(decision.read_bytes(), trust, now=datetime.now(UTC) if now is None else now)
+        check_decision(decision.read_bytes(), trust, now=now)
     folder = decision.parent / evidence_folder(decision.stem) if evidence is None else Path(evidence)
-    return judge_again(found, evidence=folder, attested=trust is not None)
+    done = judge_again(found, evidence=folder, attested=trust is not None)
+    claims = decision.parent / claims_file(decision.stem)
+    if not claims.is_file():
+        return done
+    keys = None if trust is None else keys_for(trust, "approver", now=now, channel=found.channel)
+    many = _check_claims(_read(claims.parent, claims.name), found, folder, keys, where=claims.name)
+    return done.model_copy(
+        update={"establishes": (*done.establishes, f"{many} attestations in {claims.name}, each recomputed and equal")}
+    )
+
+
+def _check_claims(data: bytes, decision: Decision, folder: Path, keys: tuple[str, ...] | None, *, where: str) -> int:
+    """Hold every attestation beside a decision against the statements that follow from it; return their number."""
+    evidence, policy, _ = read_evidence(folder)
+    follow = {each.to_bytes() for each in verdict_statements(decision, evidence, policy)}
+    lines = claims_in(data, where=where)
+    for number, line in enumerate(lines, start=1):
+        place = f"{where}, line {number}"
+        statement = (
+            unverified_statement(line, where=place) if keys is None else check(line, keys, where=place).statement
+        )
+        if statement.to_bytes() not in follow:
+            raise IntegrityError(
+                f"{statement.predicate_type} does not follow from the decision and its evidence",
+                where=place,
+                hint="do not act on this file; compare again",
+            )
+    return len(lines)
 
 
 def _check_bound(decision: Decision, evidence: Evidence) -> None:

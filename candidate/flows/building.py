@@ -40,6 +40,7 @@ from candidate.documents.spec import BuildSpec, MemberRole
 from candidate.documents.statement import Statement
 from candidate.errors import InputError
 from candidate.flows import recording
+from candidate.flows.billing import bill_of_materials
 from candidate.flows.packing import Packed, check_packed
 from candidate.flows.progress import Progress, silent
 from candidate.flows.proving import Proven, columns_of, given_graph, golden_rows, prove
@@ -242,7 +243,8 @@ def _member(path: str, role: MemberRole, data: bytes, where: str) -> Member:
 def _members(inputs: _Inputs, proven: Proven, record: ExperimentRecord) -> list[Member | LargeMember]:
     spec, signature = inputs.spec, proven.signature
     title = f"{spec.bundle.name} {spec.bundle.version}"
-    bill = recording.bill_of_materials(spec, signature, record, digest_of(proven.model))
+    lock = provenance.lock_text()
+    bill = bill_of_materials(spec, signature, record, digest_of(proven.model), lock=lock, ops=proven.graph.facts.ops)
     return [
         Member(MODEL_PATH, "model", proven.model),
         *(LargeMember(f"{MODEL_FOLDER}/{path.name}", "weights", FileBlob.whole(path)) for path in proven.weights),
@@ -250,7 +252,7 @@ def _members(inputs: _Inputs, proven: Proven, record: ExperimentRecord) -> list[
         Member(INPUT_SCHEMA_PATH, "schema", recording.input_schema(signature, inputs.columns, title)),
         Member(OUTPUT_SCHEMA_PATH, "schema", recording.output_schema(signature, title)),
         Member(EXPERIMENT_PATH, "experiment", record.to_bytes()),
-        Member(ENVIRONMENT_PATH, "environment", provenance.lock_text().encode()),
+        Member(ENVIRONMENT_PATH, "environment", lock.encode()),
         Member(MLBOM_PATH, "mlbom", bill),
         Member(CARD_PATH, "doc", recording.model_card(spec, signature, record, proven.parity)),
         *_golden(inputs, proven),

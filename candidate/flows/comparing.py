@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from candidate import __version__
 from candidate.adapters import runtime
 from candidate.adapters.archive import Archive
 from candidate.adapters.attest import Signer, attest
+from candidate.adapters.verdicts import VERSION_KEY, claims_bytes, verdict_statements
 from candidate.document import digest_of
 from candidate.documents.decision import Decision, Verdict
 from candidate.documents.evidence import (
@@ -29,9 +31,8 @@ from candidate.documents.evidence import (
     EvidenceFile,
     LatencyAxes,
 )
-from candidate.documents.manifest import ShaDigest
 from candidate.documents.policy import Policy
-from candidate.documents.statement import DECISION_TYPE, Statement, Subject
+from candidate.documents.statement import CLAIMS_FILE
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
 from candidate.flows.latency import LATENCY_SEED, ROLES, THREADS, time_rounds, timing_rows
@@ -54,6 +55,8 @@ class Comparison:
     """The evidence folder: file name to content."""
     path: Path | None
     """Where the decision was written."""
+    claims: tuple[bytes, ...] = ()
+    """Everything that was signed: the decision, then the same in the words of other formats."""
 
     @property
     def signed(self) -> bytes:
@@ -178,7 +181,7 @@ def _bundle_evidence(
         data=measured.data,
         state=measured.axes,
         latency=timed[1],
-        environment=runtime.fingerprint(THREADS),
+        environment={**runtime.fingerprint(THREADS), VERSION_KEY: __version__},
         files=tuple(
             EvidenceFile(name=name, digest=digest_of(data), size=len(data)) for name, data in sorted(files.items())
         ),
@@ -207,42 +210,36 @@ def _decide(verdict: Verdict, evidence: Evidence, incumbent: Incumbent, *, now: 
     )
 
 
-def decision_statement(decision: Decision) -> Statement:
-    """Return the in-toto statement that is signed: the decision about the challenger."""
-    subject = Subject(
-        name=f"{decision.challenger.name}-{decision.challenger.version}",
-        digest=ShaDigest(sha256=decision.challenger.digest.removeprefix("sha256:")),
-    )
-    return Statement(subject=(subject,), predicate_type=DECISION_TYPE, predicate=decision.model_dump(mode="json"))
-
-
-def refuse_existing(out: Path, name: str) -> tuple[Path, Path]:
-    """Return where a decision and its evidence will be, if nothing is there yet.
+def refuse_existing(out: Path, name: str) -> tuple[Path, Path, Path]:
+    """Return where a decision, its evidence and its claims will be, if nothing is there yet.
 
     Raises:
         InputError: something is; a decision is never overwritten.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"{name!r} is no name for a decision", where="--name", hint="use letters, digits and dashes")
-    target, folder = out / f"{name}.json", out / evidence_folder(name)
-    for path in (target, folder):
+    target, folder, claims = out / f"{name}.json", out / evidence_folder(name), out / claims_file(name)
+    for path in (target, folder, claims):
         if path.exists():
             raise InputError(
                 f"{path.name} exists already, and a decision is never overwritten",
                 where=str(out),
                 hint="give another --out folder or --name",
             )
-    return target, folder
+    return target, folder, claims
 
 
-def write_outcome(out: Path, name: str, decision: bytes, files: dict[str, bytes]) -> Path:
-    """Write ``NAME.json`` and its evidence folder, all or nothing.
+def write_outcome(
+    out: Path, name: str, decision: bytes, files: dict[str, bytes], attestations: Sequence[bytes] = ()
+) -> Path:
+    """Write ``NAME.json``, its evidence folder and, if anything was signed, its claims: all or nothing.
 
     Raises:
         InputError: they exist already, or cannot be written.
     """
-    target, folder = refuse_existing(out, name)
+    target, folder, claims = refuse_existing(out, name)
     staging: Path | None = None
+    written: list[Path] = []
     try:
         out.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out))
@@ -250,9 +247,14 @@ def write_outcome(out: Path, name: str, decision: bytes, files: dict[str, bytes]
         for file, data in files.items():
             (staging / "evidence" / file).write_bytes(data)
         (staging / "decision").write_bytes(decision)
-        (staging / "evidence").rename(folder)
-        (staging / "decision").rename(target)
+        (staging / "claims").write_bytes(claims_bytes(attestations))
+        moves = [("evidence", folder), *([("claims", claims)] if attestations else []), ("decision", target)]
+        for source, place in moves:  # the decision last: where it is, the rest is too
+            (staging / source).rename(place)
+            written.append(place)
     except OSError as error:
+        for place in written:
+            place.rename(staging / f"undone-{place.name}")  # type: ignore[operator]  # only a move can have been made
         raise InputError(f"cannot be written: {error.strerror}", where=str(out)) from error
     finally:
         if staging is not None:
@@ -263,6 +265,11 @@ def write_outcome(out: Path, name: str, decision: bytes, files: dict[str, bytes]
 def evidence_folder(name: str) -> str:
     """Return the name of the evidence folder that belongs to the decision ``NAME.json``."""
     return "evidence" if name == "decision" else f"{name}.evidence"
+
+
+def claims_file(name: str) -> str:
+    """Return the name of the file with everything that was signed beside the decision ``NAME.json``."""
+    return CLAIMS_FILE if name == "decision" else f"{name}.{CLAIMS_FILE}"
 
 
 def compare(
@@ -338,6 +345,10 @@ def compare(
     verdict = judge(rules, evidence, Arrays(state=measured.state, latency=timed[0]))
     hours = 24 if trust is None else trust.max_decision_age_hours
     decision = _decide(verdict, evidence, incumbent, now=now, hours=hours)
-    attestation = None if signer is None else attest(decision_statement(decision), signer).to_bytes()
-    path = None if out is None else write_outcome(out, name, attestation or decision.to_bytes(), files)
-    return Comparison(decision=decision, attestation=attestation, evidence=evidence, files=files, path=path)
+    statements = () if signer is None else verdict_statements(decision, evidence, rules)
+    claims = tuple(attest(each, signer).to_bytes() for each in statements if signer is not None)
+    attestation = claims[0] if claims else None
+    path = None if out is None else write_outcome(out, name, attestation or decision.to_bytes(), files, claims)
+    return Comparison(
+        decision=decision, attestation=attestation, evidence=evidence, files=files, path=path, claims=claims
+    )

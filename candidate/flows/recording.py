@@ -1,4 +1,4 @@
-"""What a bundle says of itself: schemas, experiment record, bill of materials, model card."""
+"""What a bundle says of itself: schemas, experiment record, model card."""
 
 import json
 from collections.abc import Sequence
@@ -176,55 +176,9 @@ def serving_features(spec: BuildSpec, root: Path) -> tuple[ServingFeature, ...] 
     return FeatureLock.from_toml(text, where=spec.serving.features).features
 
 
-def _license(identifier: str) -> dict[str, dict[str, str]]:
-    """Return a licence as CycloneDX has it: one of SPDX's own by id, any other by name."""
-    own = identifier.startswith("LicenseRef-") or " " in identifier
-    return {"license": {"name" if own else "id": identifier}}
-
-
 def shown(text: str) -> str:
     """Return a path as the specification gives it, but never where on this machine that is."""
     return PurePath(text).name if PurePath(text).is_absolute() else text
-
-
-def bill_of_materials(spec: BuildSpec, signature: ModelSignature, record: ExperimentRecord, model_digest: str) -> bytes:
-    """Return a CycloneDX 1.6 document: the model, its training data and its libraries. No random serial."""
-    name, version = spec.bundle.name, spec.bundle.version
-    libraries = [
-        {"type": "library", "name": library, "version": number, "purl": f"pkg:pypi/{library}@{number}"}
-        for library, number in sorted(record.libraries.items())
-    ]
-    data = {
-        "type": "data",
-        "bom-ref": "training-data",
-        "name": spec.data.snapshot or shown(spec.data.train),
-        "hashes": [{"alg": "SHA-256", "content": record.data.digest.removeprefix("sha256:")}],
-    }
-    return canonical(
-        {
-            "bomFormat": "CycloneDX",
-            "specVersion": "1.6",
-            "version": 1,
-            "metadata": {
-                "component": {
-                    "type": "machine-learning-model",
-                    "bom-ref": "model",
-                    "name": name,
-                    "version": version,
-                    "description": spec.bundle.description,
-                    "licenses": [_license(identifier) for identifier in spec.bundle.licenses],
-                    "hashes": [{"alg": "SHA-256", "content": model_digest.removeprefix("sha256:")}],
-                    "modelCard": {
-                        "modelParameters": {
-                            "task": "classification" if signature.classes else "regression",
-                            "datasets": [{"ref": "training-data"}],
-                        }
-                    },
-                }
-            },
-            "components": [data, *libraries],
-        }
-    )
 
 
 def model_card(spec: BuildSpec, signature: ModelSignature, record: ExperimentRecord, parity: Parity | None) -> bytes:

@@ -7,6 +7,7 @@ from candidate.documents.decision import Decision, Estimate, Finding
 from candidate.documents.evidence import BundleRef, DataFacts, Evidence
 from candidate.documents.publickey import TITLES
 from candidate.documents.results import (
+    Attached,
     Audit,
     Benchmark,
     Built,
@@ -16,6 +17,7 @@ from candidate.documents.results import (
     KeyInfo,
     Moved,
     Predicted,
+    Reproduced,
     Status,
     Unpacked,
     Verification,
@@ -205,6 +207,7 @@ def bundle_text(view: BundleView) -> str:
             else f"{parity.rows:,} rows at {parity.float_bits} bits: largest difference {parity.max_difference:.2g}, "
             f"{parity.label_flips} labels flipped"
         ),
+        f"  attested   {', '.join(dict.fromkeys(view.attestations)) or 'no'}",
         "  members",
         *(f"    {file.name:<42} {size(file.size):>10}  {short(file.digest.sha256)}" for file in manifest.files),
     ]
@@ -239,6 +242,28 @@ def verified_text(result: Verification) -> str:
 def unpacked_text(result: Unpacked) -> str:
     """Return what was unpacked."""
     return printable(f"unpacked {named(result.bundle)}: {len(result.files) + 1} files in {result.folder}")
+
+
+def attached_text(result: Attached) -> str:
+    """Return what a bundle carries now that it did not before."""
+    lines = [f"{result.path} is still {named(result.bundle)} and carries"]
+    lines += [
+        f"  {item.predicate_type} by {short(item.key_id)}{', as before' if item.already else ''}"
+        for item in result.attestations
+    ]
+    if not result.checked:
+        lines.append("who signed was not checked (give --trust)")
+    return printable("\n".join(lines))
+
+
+def reproduced_text(result: Reproduced) -> str:
+    """Return that a bundle came out the same, and where that is said."""
+    lines = [
+        f"reproduced {named(result.bundle)}: {result.members} members, equal in every byte",
+        f"  environment {short(result.environment)}",
+        f"  attested    {'no: give --key' if result.path is None else 'in ' + result.path}",
+    ]
+    return printable("\n".join(lines))
 
 
 def predicted_text(result: Predicted) -> str:

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 import candidate
+from candidate.adapters.archive import Archive
 from candidate.cli.app import run
+from candidate.documents.manifest import MLBOM_PATH
+from candidate.flows.inspecting import inspect
 
 ROOT = Path(candidate.__file__).parent.parent
 
@@ -128,3 +133,29 @@ def test_private_keys_are_apart_from_what_one_publishes(demo: Path) -> None:
     assert published
     assert [path.name for path in published if b"PRIVATE KEY" in path.read_bytes()] == []
     assert "/demo/" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_every_bundle_of_the_demo_has_a_valid_bill_of_materials(demo: Path) -> None:
+    """CycloneDX's own schema, in its strict form, accepts all of them; each names the data it was trained on."""
+    bundles = sorted((demo / "bundles").glob("*.candidate"))
+    for path in bundles:
+        with Archive.open(path) as archive:
+            bundle = inspect(archive)
+            bill = bundle.read(MLBOM_PATH)
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill.decode()) is None
+        assert bundle.experiment.data.digest.removeprefix("sha256:").encode() in bill
+
+    assert len(bundles) == 3
+
+
+def test_what_was_signed_in_the_demo_can_travel_in_its_bundle(
+    demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The no-go's claims are audited, attached to the very bundle, and it stays the bundle that it is."""
+    bundle = shutil.copy(sorted((demo / "bundles").glob("*.candidate"))[2], tmp_path)
+    claims = demo / "decisions" / "no-go.claims.jsonl"
+    identity = answer(capsys, "show", bundle)[1]["bundle"]
+    code, attached = answer(capsys, "attach", bundle, claims, "--trust", demo / "trust.toml")
+
+    assert (code, attached["bundle"], len(attached["attestations"])) == (0, identity, 4)
+    assert answer(capsys, "verify", bundle, "--trust", demo / "trust.toml")[0] == 0

@@ -11,7 +11,9 @@ from candidate.adapters.attest import Signer, attest, load_signer, new_key
 from candidate.adapters.oci import release_statement
 from candidate.documents.evidence import BundleRef
 from candidate.documents.publickey import Algorithm
+from candidate.documents.statement import EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE
 from candidate.flows.showing import unpack
+from tests.adapters.test_verdicts import said
 from tests.bundles import decision_statement, go_decision, sealed, tiny_recipe
 
 HERE = Path(__file__).parent
@@ -271,3 +273,39 @@ def test_another_implementation_of_ml_dsa_verifies_ours(tmp_path: Path, quantum:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     assert done.stdout.splitlines() == ["True False", "False False"], done.stderr
+
+
+@pytest.mark.parametrize("kind", [EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE])
+def test_sigstore_accepts_the_verdict_in_other_words(tmp_path: Path, builder: Signer, kind: str) -> None:
+    """@sigstore/verify takes the evaluation, the test result and the SLSA summary of a real verdict."""
+    (tmp_path / "a.json").write_bytes(attest(said("go")[kind], builder).to_bytes())
+    (tmp_path / "key.pem").write_text(builder.public_pem)
+    accepted = sigstore(tmp_path / "a.json", tmp_path / "key.pem")
+
+    assert accepted.returncode == 0, accepted.stderr
+
+
+DRAFT = """
+import json, sys
+from proofbundle.intoto import classify_eval_result_v02_predicate
+good, why = classify_eval_result_v02_predicate(json.load(sys.stdin))
+print(why)
+sys.exit(0 if good else 1)
+"""
+
+
+@pytest.mark.parametrize("outcome", ["go", "no-go", "inconclusive"])
+def test_the_evaluation_has_the_shape_of_in_totos_draft(outcome: str) -> None:
+    """The eval-result draft v0.2 as its author's own verifier judges it; a threshold that is a number is refused."""
+    statement = json.loads(said(outcome)[EVALUATION_TYPE].to_bytes())
+    spoiled = json.loads(json.dumps(statement))
+    spoiled["predicate"]["claims"][0]["threshold"] = 0.5
+    command = [str(THEIRS / "python"), "-c", DRAFT]
+    accepted, refused = (
+        subprocess.run(command, input=json.dumps(each), capture_output=True, text=True, timeout=60, check=False)
+        for each in (statement, spoiled)
+    )
+
+    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+    assert refused.returncode == 1
+    assert "threshold must be a decimal string" in refused.stdout
