@@ -6,38 +6,16 @@ escapes, unsorted keys, unknown fields, NaN and integers that a double cannot ho
 """
 
 import difflib
-import hashlib
 import json
 import tomllib
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from candidate.canonical import MAX_DOCUMENT_BYTES, canonical, digest_of
 from candidate.errors import InputError, IntegrityError
 
-MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
-
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-
-
-def digest_of(data: bytes) -> str:
-    """Return ``sha256:`` and the lower-case hexadecimal SHA-256 of the bytes."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def canonical(value: object) -> bytes:
-    """Return the RFC 8785 bytes of a JSON value.
-
-    Raises:
-        IntegrityError: the value has no canonical form (NaN, an integer beyond 2**53, a lone
-            surrogate, a type that JSON does not have).
-    """
-    import rfc8785  # late: `candidate --help` reads no document
-
-    try:
-        return rfc8785.dumps(value)  # type: ignore[arg-type]  # its union has no name of its own
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
-        raise IntegrityError(f"value has no canonical JSON form: {error}") from error
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

@@ -19,20 +19,10 @@ from candidate.adapters.graph.tensors import tensor_bytes
 from candidate.adapters.oci import Content, Member, attestation_blobs, content_of, index_of, release_statement
 from candidate.adapters.runtime import Session
 from candidate.adapters.statements import integrity_statement
-from candidate.document import canonical
+from candidate.canonical import canonical
 from candidate.documents.decision import ChecklistItem, Decision, Finding, Outcome, Risks
 from candidate.documents.evidence import BundleRef, DataFacts
 from candidate.documents.manifest import (
-    CARD_PATH,
-    ENVIRONMENT_PATH,
-    EXPERIMENT_PATH,
-    INPUT_SCHEMA_PATH,
-    MANIFEST_PATH,
-    MLBOM_PATH,
-    MODEL_PATH,
-    OUTPUT_SCHEMA_PATH,
-    SIGNATURE_PATH,
-    TOLERANCE_PATH,
     BundleManifest,
     CodeRecord,
     DataRecord,
@@ -46,9 +36,22 @@ from candidate.documents.manifest import (
     Tensor,
     Tolerance,
 )
+from candidate.documents.names import (
+    CARD_PATH,
+    DECISION_TYPE,
+    ENVIRONMENT_PATH,
+    EXPERIMENT_PATH,
+    INPUT_SCHEMA_PATH,
+    MANIFEST_PATH,
+    MLBOM_PATH,
+    MODEL_PATH,
+    OUTPUT_SCHEMA_PATH,
+    SIGNATURE_PATH,
+    TOLERANCE_PATH,
+)
 from candidate.documents.oci import OciDescriptor
 from candidate.documents.policy import CHECKLIST
-from candidate.documents.statement import DECISION_TYPE, Statement, Subject
+from candidate.documents.statement import Statement, Subject
 
 NAME = "tiny"
 VERSION = "1.0.0"

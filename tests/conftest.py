@@ -7,7 +7,7 @@ import pytest
 
 from candidate.adapters.attest import Signer, attest, load_signer, new_key
 from candidate.adapters.oci import Content
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.evidence import BundleRef
 from candidate.documents.trust import RoleKeys, TrustPolicy
 from tests.bundles import NAME, VERSION, Recipe, decision_statement, go_decision, sealed, tiny_recipe

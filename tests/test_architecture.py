@@ -14,6 +14,7 @@ ROOT = PACKAGE.parent
 # Floors from the ground up. Inside a floor a tuple is an order (later may import earlier) and a
 # set is a group of strangers.
 DOCUMENTS = (
+    "names",
     "shapes",
     "publickey",
     "where",
@@ -63,7 +64,7 @@ FLOWS = (
     "starting",
 )
 CLI = ("output", "bundles", "judging", "releasing", "keys", "transport", "app")
-FLOORS = ("errors", "document", "documents", "fourth", "flows", "cli")
+FLOORS = ("errors", "canonical", "document", "documents", "fourth", "flows", "cli")
 FOURTH = {"adapters", "judgement", "report"}
 
 

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from candidate import document as module
-from candidate.document import Document, Part, canonical, digest_of
+from candidate.canonical import canonical, digest_of
+from candidate.document import Document, Part
 from candidate.errors import InputError, IntegrityError
 
 

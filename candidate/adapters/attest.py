@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from candidate.documents.names import PAYLOAD_TYPE
 from candidate.documents.publickey import (
     ACCEPTED,
     ALGORITHMS,
@@ -25,7 +26,6 @@ from candidate.documents.publickey import (
     public_key_pem,
 )
 from candidate.documents.statement import (
-    PAYLOAD_TYPE,
     Attestation,
     Envelope,
     EnvelopeMark,

@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Protocol
 from urllib.parse import quote
 
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.manifest import Descriptor, MemberFile, Role, ShaDigest
-from candidate.documents.oci import (
+from candidate.documents.names import (
     ATTESTATION_CONTENT,
     ATTESTATION_PREDICATE,
     EMPTY_BYTES,
@@ -26,9 +26,12 @@ from candidate.documents.oci import (
     MODEL_ARTIFACT_TYPE,
     MODEL_CONFIG_TYPE,
     REF_NAME,
+    RELEASE_TYPE,
     ROLE,
     SIGSTORE_TYPE,
     TITLE,
+)
+from candidate.documents.oci import (
     ModelConfig,
     ModelDescriptor,
     ModelDetails,
@@ -37,7 +40,7 @@ from candidate.documents.oci import (
     OciIndex,
     OciManifest,
 )
-from candidate.documents.statement import RELEASE_TYPE, ReleasePredicate, Statement, Subject
+from candidate.documents.statement import ReleasePredicate, Statement, Subject
 from candidate.errors import InputError
 
 ATTESTATION_CONTENT_VALUE = "dsse-envelope"

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from candidate.documents.manifest import Dependency, MemberFile, ShaDigest
-from candidate.documents.statement import IGNORED_FILES, INTEGRITY_TYPE, PROVENANCE_TYPE, Statement, Subject
+from candidate.documents.names import IGNORED_FILES, INTEGRITY_TYPE, PROVENANCE_TYPE
+from candidate.documents.statement import Statement, Subject
 
 BUILD_TYPE = "https://candidate.dev/build/v1"
 BUILDER_ID = "https://candidate.dev/builder/local"

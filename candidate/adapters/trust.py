@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from candidate.document import MAX_DOCUMENT_BYTES
+from candidate.canonical import MAX_DOCUMENT_BYTES
+from candidate.documents.names import PredicateName
 from candidate.documents.publickey import key_id_of, public_key_pem
-from candidate.documents.statement import PredicateName
 from candidate.documents.trust import RIGHTS, RoleKeys, RoleName, TrustPolicy
 from candidate.errors import InputError, RefusedError
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from candidate.documents.decision import Decision, Estimate, Finding, Outcome
 from candidate.documents.evidence import EVIDENCE_FILE, POLICY_FILE, Evidence
 from candidate.documents.manifest import ShaDigest
+from candidate.documents.names import DECISION_TYPE, EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE
 from candidate.documents.policy import Policy
 from candidate.documents.predicates import (
     Bounds,
@@ -28,14 +29,7 @@ from candidate.documents.predicates import (
     TestResultPredicate,
     Verifier,
 )
-from candidate.documents.statement import (
-    DECISION_TYPE,
-    EVALUATION_TYPE,
-    TEST_RESULT_TYPE,
-    VSA_TYPE,
-    Statement,
-    Subject,
-)
+from candidate.documents.statement import Statement, Subject
 from candidate.errors import IntegrityError
 
 EVALUATOR_ID = "https://candidate.dev/evaluator/local"

@@ -28,18 +28,6 @@ Role = Literal[
 TensorType = Literal["float32", "float64", "int64", "int32", "bool", "string"]
 Task = Literal["binary", "multiclass", "regression"]
 
-SIGNATURE_PATH = "signature.json"
-INPUT_SCHEMA_PATH = "schema/input.schema.json"
-OUTPUT_SCHEMA_PATH = "schema/output.schema.json"
-MODEL_PATH = "model/model.onnx"
-MANIFEST_PATH = "candidate.json"
-EXPERIMENT_PATH = "experiment.json"
-ENVIRONMENT_PATH = "env/requirements.lock"
-MLBOM_PATH = "mlbom.cdx.json"
-CARD_PATH = "README.md"
-GOLDEN_DIRECTORY = "golden/test_data_set_0"
-TOLERANCE_PATH = "golden/tolerance.json"
-
 
 class Tensor(Part):
     """One input or output of the graph."""

@@ -10,35 +10,6 @@ from pydantic import Field
 
 from candidate.document import Digest, Document, Part
 
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
-EMPTY_BYTES = b"{}"
-MODEL_ARTIFACT_TYPE = "application/vnd.cncf.model.manifest.v1+json"
-MODEL_CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
-SIGSTORE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-REF_NAME = "org.opencontainers.image.ref.name"
-TITLE = "org.opencontainers.image.title"
-FILEPATH = "org.cncf.model.filepath"
-ROLE = "dev.candidate.role"
-ATTESTATION_CONTENT = "dev.sigstore.bundle.content"
-ATTESTATION_PREDICATE = "dev.sigstore.bundle.predicateType"
-
-LAYER_TYPES: dict[str, str] = {
-    "model": "application/vnd.cncf.model.weight.v1.raw",
-    "weights": "application/vnd.cncf.model.weight.v1.raw",
-    "schema": "application/vnd.cncf.model.weight.config.v1.raw",
-    "signature": "application/vnd.cncf.model.weight.config.v1.raw",
-    "manifest": "application/vnd.cncf.model.weight.config.v1.raw",
-    "experiment": "application/vnd.cncf.model.weight.config.v1.raw",
-    "environment": "application/vnd.cncf.model.weight.config.v1.raw",
-    "mlbom": "application/vnd.cncf.model.doc.v1.raw",
-    "doc": "application/vnd.cncf.model.doc.v1.raw",
-    "golden": "application/vnd.cncf.model.dataset.v1.raw",
-    "dataset": "application/vnd.cncf.model.dataset.v1.raw",
-}
-"""Media type of the raw layer that carries a member of each role."""
-
 
 class OciDocument(Document):
     """A foreign JSON format, in which an absent field is left out."""

@@ -7,13 +7,7 @@ from pydantic import Field
 from candidate.document import Digest, Document, Part
 from candidate.documents.decision import Estimate, Outcome
 from candidate.documents.evidence import BundleRef, DataFacts, Replay
-from candidate.documents.manifest import (
-    BundleManifest,
-    ExperimentRecord,
-    MemberFile,
-    ModelSignature,
-    Parity,
-)
+from candidate.documents.manifest import BundleManifest, ExperimentRecord, MemberFile, ModelSignature, Parity
 from candidate.documents.publickey import Algorithm
 
 

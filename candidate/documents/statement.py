@@ -11,42 +11,6 @@ from pydantic import Field, JsonValue, StringConstraints
 from candidate.document import Document, Part
 from candidate.documents.manifest import ShaDigest
 
-OUR_PREDICATES = "https://candidate.dev/attestation/"
-RELEASE_TYPE = "https://in-toto.io/attestation/release/v0.1"
-PROVENANCE_TYPE = "https://slsa.dev/provenance/v1"
-DECISION_TYPE = OUR_PREDICATES + "decision/v1"
-ENTRY_TYPE = OUR_PREDICATES + "entry/v1"
-EVALUATION_TYPE = OUR_PREDICATES + "evaluation/v1"
-REPRODUCED_TYPE = OUR_PREDICATES + "reproduced/v1"
-TEST_RESULT_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
-VSA_TYPE = "https://slsa.dev/verification_summary/v1"
-
-INTEGRITY_TYPE = "https://model_signing/signature/v1.0"
-
-PredicateName = Literal[
-    "release", "integrity", "provenance", "reproduced", "decision", "evaluation", "test-result", "vsa", "entry"
-]
-"""What can be said of a bundle, as people write it in trust.toml."""
-
-PREDICATE_TYPES: dict[PredicateName, str] = {
-    "release": RELEASE_TYPE,
-    "integrity": INTEGRITY_TYPE,
-    "provenance": PROVENANCE_TYPE,
-    "reproduced": REPRODUCED_TYPE,
-    "decision": DECISION_TYPE,
-    "evaluation": EVALUATION_TYPE,
-    "test-result": TEST_RESULT_TYPE,
-    "vsa": VSA_TYPE,
-    "entry": ENTRY_TYPE,
-}
-
-CLAIMS_FILE = "claims.jsonl"
-INTEGRITY_FILE = "model.sig"
-IGNORED_FILES = (CLAIMS_FILE, INTEGRITY_FILE)
-"""What `candidate unpack` lays beside the members, and no integrity statement can list."""
-
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
-
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from candidate.document import Digest, Document, Part
-from candidate.documents.statement import PredicateName
+from candidate.documents.names import PredicateName
 
 RoleName = Literal["builder", "approver", "promoter", "oncall"]
 """builder signs bundles, approver signs decisions, promoter and oncall sign registry entries."""

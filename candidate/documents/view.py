@@ -13,13 +13,12 @@ from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from candidate.canonical import MAX_DOCUMENT_BYTES
 from candidate.documents.shapes import SHAPES
 from candidate.errors import IntegrityError
 
 if TYPE_CHECKING:
     from candidate.document import Document
-
-MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 
 
 class View(SimpleNamespace):

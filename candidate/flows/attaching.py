@@ -11,9 +11,21 @@ from candidate.adapters.oci import Member, attestation_blobs, index_of, manifest
 from candidate.adapters.statements import integrity_statement
 from candidate.adapters.trust import keys_for
 from candidate.adapters.verdicts import claims_in
-from candidate.document import Document, canonical, digest_of
+from candidate.canonical import canonical, digest_of
+from candidate.document import Document
 from candidate.documents.decision import Decision
-from candidate.documents.manifest import ENVIRONMENT_PATH, MANIFEST_PATH
+from candidate.documents.names import (
+    DECISION_TYPE,
+    ENVIRONMENT_PATH,
+    EVALUATION_TYPE,
+    INTEGRITY_TYPE,
+    MANIFEST_PATH,
+    PROVENANCE_TYPE,
+    RELEASE_TYPE,
+    REPRODUCED_TYPE,
+    TEST_RESULT_TYPE,
+    VSA_TYPE,
+)
 from candidate.documents.predicates import (
     EvaluationPredicate,
     ReproducedPredicate,
@@ -21,18 +33,7 @@ from candidate.documents.predicates import (
     TestResultPredicate,
 )
 from candidate.documents.results import Attached, AttachedItem
-from candidate.documents.statement import (
-    DECISION_TYPE,
-    EVALUATION_TYPE,
-    INTEGRITY_TYPE,
-    PROVENANCE_TYPE,
-    RELEASE_TYPE,
-    REPRODUCED_TYPE,
-    TEST_RESULT_TYPE,
-    VSA_TYPE,
-    Attestation,
-    Statement,
-)
+from candidate.documents.statement import Attestation, Statement
 from candidate.documents.trust import RoleName, TrustPolicy
 from candidate.errors import InputError, IntegrityError, RefusedError
 from candidate.flows.inspecting import Bundle, inspect

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from candidate.adapters.attest import check, unverified_statement
 from candidate.adapters.trust import keys_for
 from candidate.adapters.verdicts import claims_in, verdict_statements
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.decision import Decision, Verdict
 from candidate.documents.evidence import (
     BINS_FILE,

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from candidate.document import canonical
+from candidate.canonical import canonical
 from candidate.documents.manifest import ExperimentRecord, ModelSignature, Tensor
 from candidate.documents.spec import BuildSpec
 from candidate.flows.recording import shown

@@ -15,9 +15,10 @@ from candidate.adapters.convert import Column
 from candidate.adapters.graph.tensors import tensor_bytes
 from candidate.adapters.oci import LargeMember, Member
 from candidate.adapters.statements import integrity_statement, provenance_statement
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.evidence import BundleRef
-from candidate.documents.manifest import (
+from candidate.documents.manifest import BundleManifest, Dependency, Descriptor, ExperimentRecord, Tolerance
+from candidate.documents.names import (
     CARD_PATH,
     ENVIRONMENT_PATH,
     EXPERIMENT_PATH,
@@ -29,11 +30,6 @@ from candidate.documents.manifest import (
     OUTPUT_SCHEMA_PATH,
     SIGNATURE_PATH,
     TOLERANCE_PATH,
-    BundleManifest,
-    Dependency,
-    Descriptor,
-    ExperimentRecord,
-    Tolerance,
 )
 from candidate.documents.results import Built
 from candidate.documents.spec import BuildSpec, MemberRole

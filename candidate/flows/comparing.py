@@ -18,7 +18,7 @@ from candidate.adapters import runtime
 from candidate.adapters.archive import Archive
 from candidate.adapters.attest import Signer, attest
 from candidate.adapters.verdicts import VERSION_KEY, claims_bytes, verdict_statements
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.decision import Decision, Verdict
 from candidate.documents.evidence import (
     BINS_FILE,
@@ -31,8 +31,8 @@ from candidate.documents.evidence import (
     EvidenceFile,
     LatencyAxes,
 )
+from candidate.documents.names import CLAIMS_FILE
 from candidate.documents.policy import Policy
-from candidate.documents.statement import CLAIMS_FILE
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
 from candidate.flows.latency import LATENCY_SEED, ROLES, THREADS, time_rounds, timing_rows

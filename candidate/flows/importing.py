@@ -11,8 +11,9 @@ from typing import Any
 from candidate.adapters.archive import Blob, FileBlob
 from candidate.adapters.layouts import MAX_INDEX_BYTES, Layout
 from candidate.adapters.transport.remote import entries_of
-from candidate.document import MAX_DOCUMENT_BYTES, digest_of
-from candidate.documents.oci import INDEX_TYPE, MANIFEST_TYPE, REF_NAME, OciDescriptor
+from candidate.canonical import MAX_DOCUMENT_BYTES, digest_of
+from candidate.documents.names import INDEX_TYPE, MANIFEST_TYPE, REF_NAME
+from candidate.documents.oci import OciDescriptor
 from candidate.documents.results import Imported
 from candidate.errors import InputError, IntegrityError
 from candidate.flows import landing

@@ -19,18 +19,16 @@ from candidate.adapters.archive import Archive, Blob, write_archive
 from candidate.adapters.archive.form import MAX_MEMBERS
 from candidate.adapters.attest import MAX_ATTESTATION_BYTES, unverified_statement
 from candidate.adapters.oci import attestation_layer, attestation_manifest, index_of, manifest_descriptor
-from candidate.document import MAX_DOCUMENT_BYTES, digest_of
+from candidate.canonical import MAX_DOCUMENT_BYTES, digest_of
 from candidate.documents.evidence import BundleRef
-from candidate.documents.oci import (
+from candidate.documents.names import (
     ATTESTATION_PREDICATE,
     EMPTY_BYTES,
     MODEL_ARTIFACT_TYPE,
+    RELEASE_TYPE,
     SIGSTORE_TYPE,
-    ModelConfig,
-    OciDescriptor,
-    OciManifest,
 )
-from candidate.documents.statement import RELEASE_TYPE
+from candidate.documents.oci import ModelConfig, OciDescriptor, OciManifest
 from candidate.errors import InputError, IntegrityError, UnavailableError
 from candidate.flows.inspecting import inspect
 

@@ -9,13 +9,8 @@ from pydantic import JsonValue, ValidationError
 
 from candidate.adapters import provenance
 from candidate.adapters.convert import Column
-from candidate.document import canonical
-from candidate.documents.manifest import (
-    DataRecord,
-    ExperimentRecord,
-    ModelSignature,
-    Parity,
-)
+from candidate.canonical import canonical
+from candidate.documents.manifest import DataRecord, ExperimentRecord, ModelSignature, Parity
 from candidate.documents.spec import BuildSpec, FeatureLock, ServingFeature
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.inspecting.schemas import DIALECT, JSON_TYPES

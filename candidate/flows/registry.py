@@ -11,13 +11,14 @@ from typing import Literal
 from candidate.adapters import attest, trust
 from candidate.adapters.attest import Signer
 from candidate.adapters.stores.directory import DirectoryStore
-from candidate.document import canonical, digest_of
+from candidate.canonical import canonical, digest_of
 from candidate.documents.decision import Decision
 from candidate.documents.entry import Artifact, Entry, Genesis, Preflight
 from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import ShaDigest
+from candidate.documents.names import DECISION_TYPE, ENTRY_TYPE
 from candidate.documents.results import ChannelStatus, History, HistoryEntry, Status
-from candidate.documents.statement import DECISION_TYPE, ENTRY_TYPE, Statement, Subject
+from candidate.documents.statement import Statement, Subject
 from candidate.documents.trust import RoleName, TrustPolicy
 from candidate.errors import InputError, IntegrityError, RefusedError, StaleError
 from candidate.flows.verifying import Bundle, check_release, inspect, replay

@@ -11,12 +11,13 @@ from candidate.adapters.archive import Archive
 from candidate.adapters.attest import Signer, attest, signers_of
 from candidate.adapters.differences import graph_differences, json_differences, lock_differences, named
 from candidate.adapters.statements import BUILDER_ID
-from candidate.document import digest_of
-from candidate.documents.manifest import ENVIRONMENT_PATH, MANIFEST_PATH, MODEL_PATH, ShaDigest
+from candidate.canonical import digest_of
+from candidate.documents.manifest import ShaDigest
+from candidate.documents.names import ENVIRONMENT_PATH, MANIFEST_PATH, MODEL_PATH, REPRODUCED_TYPE
 from candidate.documents.predicates import Evaluator, ReproducedPredicate
 from candidate.documents.results import Reproduced
 from candidate.documents.spec import BuildSpec
-from candidate.documents.statement import REPRODUCED_TYPE, Statement, Subject
+from candidate.documents.statement import Statement, Subject
 from candidate.errors import InputError, IntegrityError, UnavailableError
 from candidate.flows.attaching import attach
 from candidate.flows.building import build

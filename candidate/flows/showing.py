@@ -6,12 +6,12 @@ from pathlib import Path
 
 from candidate.adapters.archive import Archive
 from candidate.adapters.attest import looks_like_ecdsa, unverified_statement
-from candidate.document import MAX_DOCUMENT_BYTES, Document, canonical
+from candidate.canonical import MAX_DOCUMENT_BYTES, canonical
+from candidate.document import Document
 from candidate.documents.decision import Decision
 from candidate.documents.evidence import EVIDENCE_FILE, Evidence
-from candidate.documents.manifest import MANIFEST_PATH
+from candidate.documents.names import CLAIMS_FILE, DECISION_TYPE, INTEGRITY_FILE, INTEGRITY_TYPE, MANIFEST_PATH
 from candidate.documents.results import BundleView, Unpacked
-from candidate.documents.statement import CLAIMS_FILE, DECISION_TYPE, INTEGRITY_FILE, INTEGRITY_TYPE
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.releasing import Registry
 from candidate.flows.verifying import inspect

@@ -19,8 +19,9 @@ from typing import TypeVar
 from candidate.adapters.archive import Archive, Blob, FileBlob
 from candidate.adapters.transport.reference import Credentials, Reference
 from candidate.adapters.transport.remote import Remote, entries_of
-from candidate.document import canonical, digest_of
-from candidate.documents.oci import INDEX_TYPE, SIGSTORE_TYPE, OciDescriptor, OciIndex, OciManifest
+from candidate.canonical import canonical, digest_of
+from candidate.documents.names import INDEX_TYPE, SIGSTORE_TYPE
+from candidate.documents.oci import OciDescriptor, OciIndex, OciManifest
 from candidate.documents.results import Pulled, Pushed
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import IndeterminateError, InputError, IntegrityError, RefusedError, UnavailableError

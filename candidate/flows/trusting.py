@@ -8,7 +8,7 @@ from candidate.adapters.attest import check
 from candidate.errors import RefusedError
 
 if TYPE_CHECKING:  # whoever trusts one key reads no policy, and need not wait for what reads one
-    from candidate.documents.statement import PredicateName
+    from candidate.documents.names import PredicateName
     from candidate.documents.trust import RoleName, TrustPolicy
 
 
@@ -69,7 +69,7 @@ def check_required(
 
 def _who_said(name: "PredicateName", attestations: Sequence[bytes], digest: str, keys: tuple[str, ...]) -> set[str]:
     """Return the largest group of keys that signed one and the same statement of this kind about the bundle."""
-    from candidate.documents.statement import PREDICATE_TYPES
+    from candidate.documents.names import PREDICATE_TYPES
 
     groups: dict[bytes, set[str]] = {}
     for number, data in enumerate(attestations):

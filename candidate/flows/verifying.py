@@ -15,13 +15,12 @@ from candidate.adapters.attest import Attested, check
 from candidate.adapters.oci import Member, release_statement
 from candidate.adapters.statements import integrity_statement
 from candidate.adapters.trust import keys_for
-from candidate.document import canonical, digest_of
+from candidate.canonical import canonical, digest_of
 from candidate.documents.decision import Decision
 from candidate.documents.evidence import Replay
-from candidate.documents.manifest import MANIFEST_PATH
+from candidate.documents.names import DECISION_TYPE, INTEGRITY_TYPE, MANIFEST_PATH, RELEASE_TYPE
 from candidate.documents.publickey import public_key_pem
 from candidate.documents.results import Check, Verification
-from candidate.documents.statement import DECISION_TYPE, INTEGRITY_TYPE, RELEASE_TYPE
 from candidate.documents.trust import RoleName, TrustPolicy
 from candidate.errors import InputError, IntegrityError, RefusedError
 from candidate.flows.inspecting import (

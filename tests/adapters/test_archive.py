@@ -19,7 +19,7 @@ from candidate.adapters.archive import (
     write_archive,
     writer,
 )
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.errors import InputError, IntegrityError
 
 BLOBS = {digest_of(data): data for data in (b"", b"one", b"x" * 512, b"y" * 5000)}

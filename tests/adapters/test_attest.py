@@ -23,7 +23,7 @@ from candidate.adapters.attest import (
     unverified_statement,
 )
 from candidate.adapters.oci import release_statement
-from candidate.document import canonical
+from candidate.canonical import canonical
 from candidate.documents.publickey import ALGORITHMS, Algorithm
 from candidate.documents.statement import Statement
 from candidate.errors import CandidateError, InputError, IntegrityError, RefusedError, UnavailableError

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from candidate.adapters.oci import Member, attestation_blobs, content_of, index_of, package_url, release_statement
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.manifest import Descriptor
 from candidate.documents.oci import OciIndex, OciManifest
 from candidate.errors import InputError

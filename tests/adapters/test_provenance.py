@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from candidate.adapters.provenance import code_record, commit_time, host_record, libraries, lock_text
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.errors import InputError
 
 

@@ -10,8 +10,8 @@ import pytest
 from candidate.adapters.attest import Signer, attest, check, load_signer, new_key
 from candidate.adapters.statements import integrity_statement, provenance_statement
 from candidate.documents.manifest import Dependency, MemberFile, ShaDigest
+from candidate.documents.names import INTEGRITY_TYPE
 from candidate.documents.publickey import Algorithm
-from candidate.documents.statement import INTEGRITY_TYPE
 from candidate.errors import RefusedError
 from candidate.flows.showing import unpack
 from candidate.flows.verifying import verify

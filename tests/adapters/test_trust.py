@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from candidate.adapters.attest import Signer, load_signer, new_key
 from candidate.adapters.trust import check_trust, keys_for, read_trust, standing_keys, write_trust
+from candidate.documents.names import PREDICATE_TYPES, PredicateName
 from candidate.documents.publickey import ALGORITHMS, Algorithm
-from candidate.documents.statement import PREDICATE_TYPES, PredicateName
 from candidate.documents.trust import RIGHTS, Revoked, RoleKeys, RoleName, TrustPolicy
 from candidate.errors import InputError, RefusedError
 

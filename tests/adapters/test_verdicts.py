@@ -18,12 +18,14 @@ from candidate.adapters.verdicts import (
     rule_name,
     verdict_statements,
 )
-from candidate.document import Document, canonical
+from candidate.canonical import canonical
+from candidate.document import Document
 from candidate.documents.decision import Decision, Finding
 from candidate.documents.evidence import Evidence
+from candidate.documents.names import DECISION_TYPE, EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE
 from candidate.documents.policy import Policy
 from candidate.documents.predicates import EvaluationPredicate, SummaryPredicate, TestResultPredicate
-from candidate.documents.statement import DECISION_TYPE, EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE, Statement
+from candidate.documents.statement import Statement
 from candidate.errors import IntegrityError
 from candidate.judgement.gate import judge
 from tests.judgement.worlds import durations, policy, simulate, world

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from candidate.canonical import canonical, digest_of
 from candidate.cli import output
-from candidate.document import canonical, digest_of
 from candidate.documents.decision import Decision
 from candidate.documents.evidence import Evidence
 from candidate.flows.showing import read_decision

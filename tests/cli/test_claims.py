@@ -9,7 +9,8 @@ import pytest
 
 from candidate.adapters.attest import Signer, attest, check, load_signer, unverified_statement
 from candidate.adapters.verdicts import claims_bytes
-from candidate.documents.statement import DECISION_TYPE, EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE, Statement
+from candidate.documents.names import DECISION_TYPE, EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE
+from candidate.documents.statement import Statement
 from candidate.errors import InputError
 from candidate.flows.comparing import write_outcome
 

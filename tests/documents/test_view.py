@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from candidate.adapters.attest import attest, load_signer, new_key
 from candidate.adapters.oci import attestation_blobs, index_of
-from candidate.document import MAX_DOCUMENT_BYTES, canonical
+from candidate.canonical import MAX_DOCUMENT_BYTES, canonical
 from candidate.documents import shapes, view
-from candidate.documents.manifest import EXPERIMENT_PATH, SIGNATURE_PATH, TOLERANCE_PATH
+from candidate.documents.names import EXPERIMENT_PATH, SIGNATURE_PATH, TOLERANCE_PATH
 from candidate.errors import CandidateError, IntegrityError
 from tests.bundles import release, tiny_recipe
 from tests.shapes import FILE, shapes_text
@@ -128,7 +128,6 @@ def test_what_is_no_document_is_refused_in_the_documents_words(data: bytes) -> N
 
 def test_a_document_too_large_is_not_parsed() -> None:
     """The bound is the document's."""
-    assert view.MAX_DOCUMENT_BYTES == MAX_DOCUMENT_BYTES
     with pytest.raises(IntegrityError, match="more than"):
         view.view("tolerance", b" " * (MAX_DOCUMENT_BYTES + 1), where="x")
 

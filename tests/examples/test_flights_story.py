@@ -16,7 +16,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 import candidate
 from candidate.adapters.archive import Archive
 from candidate.cli.app import run
-from candidate.documents.manifest import MLBOM_PATH
+from candidate.documents.names import MLBOM_PATH
 from candidate.flows.inspecting import inspect
 
 ROOT = Path(candidate.__file__).parent.parent

@@ -12,20 +12,20 @@ from candidate.adapters.archive import Archive
 from candidate.adapters.attest import Signer, attest
 from candidate.adapters.oci import Content
 from candidate.adapters.statements import provenance_statement
-from candidate.document import canonical, digest_of
+from candidate.canonical import canonical, digest_of
 from candidate.documents.evidence import BundleRef
-from candidate.documents.manifest import ENVIRONMENT_PATH, ShaDigest
-from candidate.documents.results import BundleView
-from candidate.documents.statement import (
+from candidate.documents.manifest import ShaDigest
+from candidate.documents.names import (
     DECISION_TYPE,
     ENTRY_TYPE,
+    ENVIRONMENT_PATH,
     EVALUATION_TYPE,
     REPRODUCED_TYPE,
     TEST_RESULT_TYPE,
     VSA_TYPE,
-    Statement,
-    Subject,
 )
+from candidate.documents.results import BundleView
+from candidate.documents.statement import Statement, Subject
 from candidate.documents.trust import RoleKeys, TrustPolicy
 from candidate.errors import CandidateError, InputError, IntegrityError, RefusedError
 from candidate.flows import attaching

@@ -17,7 +17,8 @@ from sklearn.preprocessing import StandardScaler
 
 from candidate.adapters.archive import Archive
 from candidate.adapters.provenance import lock_text
-from candidate.documents.manifest import MLBOM_PATH, ExperimentRecord, ModelSignature
+from candidate.documents.manifest import ExperimentRecord, ModelSignature
+from candidate.documents.names import MLBOM_PATH
 from candidate.documents.spec import BuildSpec
 from candidate.flows.billing import SPDX_IDS, bill_of_materials
 from candidate.flows.building import build

@@ -27,9 +27,9 @@ from candidate.adapters.archive import Archive
 from candidate.adapters.attest import Signer, load_signer, new_key
 from candidate.adapters.dataset import batches, feeds
 from candidate.adapters.runtime import scores_of
+from candidate.documents.names import PredicateName
 from candidate.documents.results import Built
 from candidate.documents.spec import BuildSpec
-from candidate.documents.statement import PredicateName
 from candidate.documents.trust import RoleKeys, TrustPolicy
 from candidate.errors import InputError, RefusedError
 from candidate.flows.building import build

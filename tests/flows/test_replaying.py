@@ -15,7 +15,7 @@ from candidate.adapters.archive import Archive
 from candidate.adapters.attest import Signer
 from candidate.adapters.graph import canonical_graph
 from candidate.adapters.graph.tensors import tensor_bytes
-from candidate.documents.manifest import MODEL_PATH
+from candidate.documents.names import MODEL_PATH
 from candidate.errors import IntegrityError, UnavailableError
 from candidate.flows.inspecting import Bundle, Replayer, inspect, replay, replaying
 from tests.bundles import Recipe, sealed, tiny_model

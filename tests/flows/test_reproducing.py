@@ -16,9 +16,9 @@ from candidate.adapters import provenance
 from candidate.adapters.archive import Archive
 from candidate.adapters.attest import Signer, check, unverified_statement
 from candidate.adapters.differences import graph_differences, json_differences, lock_differences, named
+from candidate.documents.names import REPRODUCED_TYPE
 from candidate.documents.results import Built
 from candidate.documents.spec import BuildSpec
-from candidate.documents.statement import REPRODUCED_TYPE
 from candidate.errors import InputError, IntegrityError, UnavailableError
 from candidate.flows.building import build
 from candidate.flows.inspecting import inspect

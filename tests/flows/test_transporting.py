@@ -12,8 +12,8 @@ from candidate.adapters.attest import Signer, attest
 from candidate.adapters.oci import attestation_blobs, index_of, manifest_descriptor
 from candidate.adapters.transport.reference import Credentials, Reference
 from candidate.adapters.transport.remote import MAX_PAGES, Remote, entries_of
-from candidate.document import canonical
-from candidate.documents.statement import RELEASE_TYPE
+from candidate.canonical import canonical
+from candidate.documents.names import RELEASE_TYPE
 from candidate.errors import (
     CandidateError,
     IndeterminateError,

@@ -14,8 +14,9 @@ from candidate.adapters.oci import Content
 from candidate.adapters.statements import provenance_statement
 from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import ShaDigest
+from candidate.documents.names import PREDICATE_TYPES, PredicateName
 from candidate.documents.publickey import algorithm_of
-from candidate.documents.statement import PREDICATE_TYPES, PredicateName, Statement, Subject
+from candidate.documents.statement import Statement, Subject
 from candidate.documents.trust import RIGHTS, Revoked, RoleKeys, RoleName, TrustPolicy
 from candidate.errors import RefusedError
 from candidate.flows.measuring import is_attested

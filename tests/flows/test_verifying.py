@@ -12,7 +12,8 @@ from candidate.adapters.archive import Archive
 from candidate.adapters.attest import Signer, attest
 from candidate.adapters.oci import Content, release_statement
 from candidate.documents.evidence import BundleRef
-from candidate.documents.manifest import MODEL_PATH, Tolerance
+from candidate.documents.manifest import Tolerance
+from candidate.documents.names import MODEL_PATH
 from candidate.documents.trust import Revoked, RoleKeys, TrustPolicy
 from candidate.errors import InputError, IntegrityError, RefusedError
 from candidate.flows.verifying import (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from candidate.adapters.archive import archive_bytes
 from candidate.adapters.attest import attest
 from candidate.adapters.oci import Content, attestation_blobs, index_of
-from candidate.document import canonical, digest_of
+from candidate.canonical import canonical, digest_of
 from tests.bundles import (
     VERSION,
     members_of,

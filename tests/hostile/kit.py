@@ -10,11 +10,8 @@ import numpy as np
 
 from candidate.adapters.attest import Signer, attest
 from candidate.adapters.oci import Content
-from candidate.document import canonical, digest_of
-from candidate.documents.manifest import (
-    Descriptor,
-    Role,
-)
+from candidate.canonical import canonical, digest_of
+from candidate.documents.manifest import Descriptor, Role
 from candidate.documents.statement import Statement
 from tests.bundles import (
     NAME,

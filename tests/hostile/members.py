@@ -9,8 +9,8 @@ from onnx import helper
 
 from candidate.adapters.graph import canonical_graph
 from candidate.adapters.graph.tensors import tensor_bytes
-from candidate.document import canonical, digest_of
-from candidate.documents.manifest import (
+from candidate.canonical import canonical, digest_of
+from candidate.documents.names import (
     CARD_PATH,
     EXPERIMENT_PATH,
     INPUT_SCHEMA_PATH,

@@ -13,7 +13,7 @@ from candidate.adapters.attest import Signer, attest
 from candidate.adapters.graph import inspect_graph
 from candidate.adapters.oci import Content, release_statement
 from candidate.documents.evidence import BundleRef
-from candidate.documents.statement import DECISION_TYPE
+from candidate.documents.names import DECISION_TYPE
 from candidate.documents.trust import Revoked, RoleKeys, TrustPolicy
 from candidate.errors import CandidateError, IntegrityError, RefusedError
 from candidate.flows.verifying import check_decision, verify

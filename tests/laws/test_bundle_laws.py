@@ -14,7 +14,7 @@ from candidate.adapters.archive import Archive, archive_bytes, write_archive
 from candidate.adapters.attest import Signer, attest, check, load_signer, new_key
 from candidate.adapters.graph.tensors import array_of, tensor_bytes
 from candidate.adapters.oci import Member, content_of
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.manifest import Descriptor, ShaDigest, Tensor
 from candidate.documents.statement import Statement, Subject
 from candidate.documents.trust import RoleKeys, TrustPolicy
@@ -128,7 +128,7 @@ def test_no_bytes_crash_the_checker_of_attestations(data: bytes) -> None:
 @given(value=st.dictionaries(st.text(st.characters(codec="utf-8")), JSON, max_size=5))
 def test_strict_json_accepts_only_the_canonical_form(value: dict[str, object]) -> None:
     """One value has one text."""
-    from candidate.document import canonical
+    from candidate.canonical import canonical
 
     data = canonical(value)
 

@@ -10,8 +10,8 @@ import pytest
 from candidate.adapters.attest import Signer, attest, load_signer, new_key
 from candidate.adapters.oci import release_statement
 from candidate.documents.evidence import BundleRef
+from candidate.documents.names import EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE
 from candidate.documents.publickey import Algorithm
-from candidate.documents.statement import EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE
 from candidate.flows.showing import unpack
 from tests.adapters.test_verdicts import said
 from tests.bundles import decision_statement, go_decision, sealed, tiny_recipe

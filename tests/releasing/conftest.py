@@ -13,12 +13,12 @@ import pytest
 from candidate.adapters.archive import archive_bytes
 from candidate.adapters.attest import Signer, attest, load_signer, new_key
 from candidate.adapters.oci import attestation_blobs, index_of
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.decision import Decision
 from candidate.documents.entry import Artifact
 from candidate.documents.evidence import BundleRef
+from candidate.documents.names import RELEASE_TYPE
 from candidate.documents.results import Moved
-from candidate.documents.statement import RELEASE_TYPE
 from candidate.documents.trust import RoleKeys, TrustPolicy
 from candidate.errors import CandidateError
 from candidate.flows.registry import Registry

@@ -11,7 +11,7 @@ import pytest
 
 from candidate.adapters.attest import Signer
 from candidate.adapters.stores.directory import DirectoryStore
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.entry import Entry
 from candidate.documents.results import Moved
 from candidate.errors import CandidateError, IndeterminateError, StaleError, UnavailableError

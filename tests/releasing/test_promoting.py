@@ -10,9 +10,9 @@ import pytest
 from candidate.adapters import attest
 from candidate.adapters.attest import Signer, public_key_id
 from candidate.adapters.graph.tensors import tensor_bytes
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.evidence import BundleRef
-from candidate.documents.statement import ENTRY_TYPE
+from candidate.documents.names import ENTRY_TYPE
 from candidate.documents.trust import Revoked, RoleKeys, TrustPolicy
 from candidate.errors import (
     InputError,

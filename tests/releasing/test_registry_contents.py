@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import (
     InputError,

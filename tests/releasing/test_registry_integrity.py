@@ -9,9 +9,9 @@ import pytest
 from candidate.adapters import attest
 from candidate.adapters.attest import Signer
 from candidate.adapters.stores import directory
-from candidate.document import canonical
+from candidate.canonical import canonical
 from candidate.documents.entry import Entry
-from candidate.documents.statement import DECISION_TYPE
+from candidate.documents.names import DECISION_TYPE
 from candidate.errors import CandidateError, IntegrityError, RefusedError, UnavailableError
 from candidate.flows.registry import Registry, entry_statement
 from tests.bundles import go_decision

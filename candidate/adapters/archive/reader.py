@@ -33,7 +33,7 @@ from candidate.adapters.archive.form import (
     header_of,
     padding,
 )
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.errors import InputError, IntegrityError, UnavailableError
 
 _BLOB_NAME = re.compile(rb"blobs/sha256/[0-9a-f]{64}")

@@ -20,7 +20,7 @@ from candidate.adapters.archive.form import (
     header_of,
     padding,
 )
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.oci import OciLayout
 from candidate.errors import InputError, IntegrityError, UnavailableError
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from candidate.adapters.graph.messages import ELEMENT_TYPES, messages
 from candidate.adapters.graph.weights import canonical_location, check_weights, is_outside, locations
-from candidate.documents.manifest import MODEL_PATH, OnnxFacts, OpsetImport, Tensor
+from candidate.documents.manifest import OnnxFacts, OpsetImport, Tensor
+from candidate.documents.names import MODEL_PATH
 from candidate.errors import IntegrityError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from candidate.adapters.stores.stored import StoredBundle
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.entry import Artifact, Genesis
 from candidate.errors import (
     CandidateError,

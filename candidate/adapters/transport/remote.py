@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from candidate.adapters.transport.wire import Body, Wire
-from candidate.document import digest_of
-from candidate.documents.oci import INDEX_TYPE, MANIFEST_TYPE
+from candidate.canonical import digest_of
+from candidate.documents.names import INDEX_TYPE, MANIFEST_TYPE
 from candidate.errors import IntegrityError
 
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024

@@ -9,18 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.evidence import BundleRef
-from candidate.documents.manifest import (
-    GOLDEN_DIRECTORY,
-    MANIFEST_PATH,
-    MODEL_PATH,
-    BundleManifest,
-    ExperimentRecord,
-    ModelSignature,
-    Tensor,
-    Tolerance,
-)
+from candidate.documents.manifest import BundleManifest, ExperimentRecord, ModelSignature, Tensor, Tolerance
+from candidate.documents.names import GOLDEN_DIRECTORY, MANIFEST_PATH, MODEL_PATH
 from candidate.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:

@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from candidate.adapters.attest import unverified_statement
-from candidate.document import MAX_DOCUMENT_BYTES, Part, digest_of
+from candidate.canonical import MAX_DOCUMENT_BYTES, digest_of
+from candidate.document import Part
 from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import (
+    BundleManifest,
+    Descriptor,
+    ExperimentRecord,
+    MemberFile,
+    ModelSignature,
+    Tolerance,
+)
+from candidate.documents.names import (
     EXPERIMENT_PATH,
     INPUT_SCHEMA_PATH,
     MANIFEST_PATH,
@@ -17,12 +26,6 @@ from candidate.documents.manifest import (
     OUTPUT_SCHEMA_PATH,
     SIGNATURE_PATH,
     TOLERANCE_PATH,
-    BundleManifest,
-    Descriptor,
-    ExperimentRecord,
-    MemberFile,
-    ModelSignature,
-    Tolerance,
 )
 from candidate.documents.oci import ModelConfig
 from candidate.documents.spec import Name, Version

@@ -9,25 +9,24 @@ import re
 from collections.abc import Iterable, Mapping
 
 from candidate.adapters.oci import manifest_of
-from candidate.document import digest_of
-from candidate.documents.manifest import (
+from candidate.canonical import digest_of
+from candidate.documents.manifest import BundleManifest, MemberFile, Role, ShaDigest, Tolerance
+from candidate.documents.names import (
     CARD_PATH,
     ENVIRONMENT_PATH,
     EXPERIMENT_PATH,
+    FILEPATH,
     INPUT_SCHEMA_PATH,
     MANIFEST_PATH,
     MLBOM_PATH,
     MODEL_PATH,
     OUTPUT_SCHEMA_PATH,
+    ROLE,
     SIGNATURE_PATH,
+    TITLE,
     TOLERANCE_PATH,
-    BundleManifest,
-    MemberFile,
-    Role,
-    ShaDigest,
-    Tolerance,
 )
-from candidate.documents.oci import FILEPATH, ROLE, TITLE, OciDescriptor, OciManifest
+from candidate.documents.oci import OciDescriptor, OciManifest
 from candidate.errors import IntegrityError
 from candidate.flows.inspecting.bundle import golden_path
 

@@ -7,18 +7,9 @@ from dataclasses import dataclass
 
 from candidate.adapters.attest import MAX_ATTESTATION_BYTES
 from candidate.adapters.oci import attestation_layer, attestation_manifest, index_of, manifest_descriptor
-from candidate.document import MAX_DOCUMENT_BYTES, digest_of
-from candidate.documents.oci import (
-    ATTESTATION_PREDICATE,
-    MANIFEST_TYPE,
-    MODEL_ARTIFACT_TYPE,
-    REF_NAME,
-    SIGSTORE_TYPE,
-    OciDescriptor,
-    OciIndex,
-    OciLayout,
-    OciManifest,
-)
+from candidate.canonical import MAX_DOCUMENT_BYTES, digest_of
+from candidate.documents.names import ATTESTATION_PREDICATE, MANIFEST_TYPE, MODEL_ARTIFACT_TYPE, REF_NAME, SIGSTORE_TYPE
+from candidate.documents.oci import OciDescriptor, OciIndex, OciLayout, OciManifest
 from candidate.errors import IntegrityError
 from candidate.flows.inspecting.bundle import Blobs
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from candidate.documents.evidence import Replay
-from candidate.documents.manifest import MODEL_PATH
+from candidate.documents.names import MODEL_PATH
 from candidate.errors import IntegrityError, UnavailableError
 from candidate.flows.inspecting.bundle import Bundle, golden_feeds, golden_outputs, golden_path
 from candidate.flows.replayer import compare_all, pack_request

@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from candidate.document import canonical
-from candidate.documents.manifest import INPUT_SCHEMA_PATH, ModelSignature, TensorType
+from candidate.canonical import canonical
+from candidate.documents.manifest import ModelSignature, TensorType
+from candidate.documents.names import INPUT_SCHEMA_PATH
 from candidate.errors import IntegrityError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
