@@ -39,6 +39,7 @@ FLOWS = (
     "replayer",
     "inspecting",
     "trusting",
+    "deciding",
     "verifying",
     "sourcing",
     "proving",
@@ -63,7 +64,7 @@ FLOWS = (
     "reproducing",
     "starting",
 )
-CLI = ("output", "bundles", "judging", "releasing", "keys", "transport", "app")
+CLI = ("options", "output", "quick", "bundles", "judging", "releasing", "keys", "transport", "app")
 FLOORS = ("errors", "canonical", "document", "documents", "fourth", "flows", "cli")
 FOURTH = {"adapters", "judgement", "report"}
 
@@ -122,7 +123,7 @@ def allowed(importer: str, imported: str) -> bool:
         "judgement": JUDGEMENT,
         "flows": FLOWS,
         "cli": CLI,
-        "report": ("text", "markdown", "moving"),
+        "report": ("words", "text", "markdown", "moving"),
     }
     order = orders.get(wing, ())
     return room in order and other_room in order and order.index(other_room) < order.index(room)

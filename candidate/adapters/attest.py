@@ -25,18 +25,13 @@ from candidate.documents.publickey import (
     no_ml_dsa,
     public_key_pem,
 )
-from candidate.documents.statement import (
-    Attestation,
-    Envelope,
-    EnvelopeMark,
-    PublicKeyHint,
-    Statement,
-    VerificationMaterial,
-)
+from candidate.documents.view import DocumentView, view
 from candidate.errors import InputError, IntegrityError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+    from candidate.documents.statement import Attestation, Statement
 
 MAX_ATTESTATION_BYTES = 16 * 1024 * 1024
 
@@ -76,8 +71,14 @@ def signers_of(signer: Signer | Sequence[Signer] | None) -> tuple[Signer, ...]:
 class Attested:
     """A statement whose signature held, and the id of the key it held under."""
 
-    statement: Statement
+    said: DocumentView
+    """A view of the statement: its fields, and the very bytes that were verified."""
     key_id: str
+
+    @property
+    def statement(self) -> "Statement":
+        """The statement itself."""
+        return _statement(self.said)
 
 
 def new_key(passphrase: bytes | None, algorithm: Algorithm = "ecdsa-p256") -> bytes:
@@ -223,13 +224,21 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def attest(statement: Statement, signer: Signer) -> Attestation:
+def attest(statement: "Statement", signer: Signer) -> "Attestation":
     """Sign a statement; the same statement and key give the same bytes, but for ML-DSA, which is randomised.
 
     Raises:
         UnavailableError: the cryptography library cannot sign deterministically, or the signer is out of reach.
         RefusedError: the signer holds another key than it says.
     """
+    from candidate.documents.statement import (
+        Attestation,
+        Envelope,
+        EnvelopeMark,
+        PublicKeyHint,
+        VerificationMaterial,
+    )
+
     payload = statement.to_bytes()
     mark = signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
     return Attestation(
@@ -252,11 +261,11 @@ def _decoded(text: str, *, where: str) -> bytes:
     return data
 
 
-def _envelope(data: bytes, *, where: str) -> tuple[Attestation, bytes, bytes]:
+def _envelope(data: bytes, *, where: str) -> tuple[Any, bytes, bytes]:
     """Return the attestation, the payload's bytes and the signature's bytes; nothing inside is parsed."""
     if len(data) > MAX_ATTESTATION_BYTES:
         raise IntegrityError(f"attestation of {len(data)} bytes, more than {MAX_ATTESTATION_BYTES}", where=where)
-    attestation = Attestation.from_bytes(data, where=where)
+    attestation = view("attestation", data, where=where)
     envelope = attestation.dsse_envelope
     if envelope.signatures[0].keyid != attestation.verification_material.public_key.hint:
         raise IntegrityError("key id of the envelope is not the hint beside it", where=where)
@@ -298,18 +307,29 @@ def check(data: bytes, public_pems: Iterable[str], *, where: str = "") -> Attest
             where=place,
             hint="it was altered or made with another key: fetch it again",
         )
-    return Attested(statement=Statement.from_bytes(payload, where=place), key_id=key_id)
+    return Attested(said=view("statement", payload, where=place), key_id=key_id)
 
 
-def unverified_statement(data: bytes, *, where: str = "") -> Statement:
+def unverified_statement(data: bytes, *, where: str = "") -> "Statement":
     """Return the statement inside an attestation that nobody checked: to show, never to act on.
 
     Raises:
         IntegrityError: malformed, or not in canonical form.
     """
+    return _statement(unverified_view(data, where=where))
+
+
+def unverified_view(data: bytes, *, where: str = "") -> DocumentView:
+    """Return a view of the statement that ``unverified_statement`` returns; its errors are the same."""
     place = where or "attestation"
     _, payload, _ = _envelope(data, where=place)
-    return Statement.from_bytes(payload, where=place)
+    return view("statement", payload, where=place)
+
+
+def _statement(said: DocumentView) -> "Statement":
+    from candidate.documents.statement import Statement
+
+    return Statement.from_bytes(said.to_bytes())
 
 
 def looks_like_ecdsa(data: bytes, *, where: str = "") -> bool:

@@ -4,7 +4,12 @@ import sys
 
 
 def main() -> None:
-    """Run a command; the one place where an error becomes an exit code."""
-    from candidate.cli.app import run
+    """Run a command and leave with its exit code."""
+    from candidate.cli import quick
 
-    sys.exit(run(sys.argv[1:]))
+    code = quick.answer(sys.argv[1:])
+    if code is None:
+        from candidate.cli.app import run
+
+        code = run(sys.argv[1:])
+    sys.exit(code)

@@ -1,14 +1,11 @@
 """The application: every group of commands, and how an error leaves."""
 
-import json
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from candidate.cli import bundles, judging, keys, releasing, transport
-from candidate.errors import CandidateError
+from candidate.cli import bundles, judging, keys, output, releasing, transport
 
 EXITS = (
     "Exit codes: 0 go, verified, done or already so; 1 a bug of ours; 2 usage or input that cannot be used; "
@@ -50,29 +47,15 @@ for module in (bundles, judging, releasing, keys, transport):
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; errors go to stderr, and as JSON to stdout if asked for."""
     as_json = "--json" in arguments
-    try:
-        code = app(list(arguments), prog_name="candidate", standalone_mode=False)
-    except CandidateError as error:
-        return _fail(str(error), error.message, error.where, error.hint, error.exit_code, as_json=as_json)
-    except typer.TyperException as error:
-        says = error.format_message() if hasattr(error, "format_message") else str(error)
-        hint = "candidate --help lists the commands, candidate COMMAND --help their options"
-        return _fail(says, says, "", hint, 2, as_json=as_json)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("error: interrupted; nothing half done was left behind\n")
-        return 130
-    except BrokenPipeError:  # the reader of our output went away, which is its own business
-        sys.stderr.close()
-        return 0
-    return int(code or 0)
 
+    def command() -> int:
+        try:
+            return int(app(list(arguments), prog_name="candidate", standalone_mode=False) or 0)
+        except typer.Abort as error:
+            raise KeyboardInterrupt from error
+        except typer.TyperException as error:
+            says = error.format_message() if hasattr(error, "format_message") else str(error)
+            hint = "candidate --help lists the commands, candidate COMMAND --help their options"
+            return output.fail(says, says, "", hint, 2, as_json=as_json)
 
-def _fail(line: str, message: str, where: str, hint: str, code: int, *, as_json: bool) -> int:
-    """Say what was wrong, where, and what to do."""
-    if as_json:
-        document = {"kind": "error", "version": 1, "message": message, "where": where, "hint": hint, "exit_code": code}
-        sys.stdout.write(json.dumps(document) + "\n")
-    sys.stderr.write(f"error: {line}\n")
-    if hint:
-        sys.stderr.write(f"hint: {hint}\n")
-    return code
+    return output.run(command, as_json=as_json)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from candidate.cli import output
-from candidate.cli.output import Json, Keys, Quiet, Trust
+from candidate.cli import output, quick
+from candidate.cli.options import Json, Keys, Quiet, Trust
 
 BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .candidate file.")]
 
@@ -75,18 +75,15 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Check form, digests, closure, attestation and schema of a bundle, and replay its golden inputs."""
-    from candidate.flows.verifying import verify as flow
-    from candidate.report.text import verified_text
-
-    result = flow(
+    quick.verify(
         bundle,
-        trust=None if public_key else output.trust(trust, needed=True),
-        public_key=output.read_bytes(public_key).decode("ascii", "replace") if public_key else None,
-        decision=output.read_bytes(decision) if decision else None,
+        trust=trust,
+        public_key=public_key,
+        decision=decision,
         replay=replay,
-        now=output.now(),
+        as_json=as_json,
+        quiet=quiet,
     )
-    output.emit(result, verified_text(result), as_json=as_json, quiet=quiet)
 
 
 def unpack(

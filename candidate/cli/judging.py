@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from candidate.cli import output
-from candidate.cli.output import Json, Key, Quiet, Trust
+from candidate.cli.options import Json, Key, Quiet, Trust
 
 DecisionFile = Annotated[Path, typer.Argument(metavar="DECISION", help="A decision.json.")]
 

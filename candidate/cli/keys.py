@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from candidate.cli import output
-from candidate.cli.output import Json, Quiet
+from candidate.cli.options import Json, Quiet
 from candidate.documents.publickey import Algorithm
 from candidate.documents.trust import RoleName
 from candidate.errors import InputError

@@ -4,37 +4,19 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from candidate.document import Document
-from candidate.errors import InputError
+from candidate.errors import CandidateError, InputError
 
 if TYPE_CHECKING:
     from candidate.adapters.attest import Signer
+    from candidate.document import Document
     from candidate.documents.trust import TrustPolicy
     from candidate.flows.progress import Progress
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors, and the JSON if asked for.")]
-Key = Annotated[
-    Path | None,
-    typer.Option("--key", help="Private key (PEM) or key file; its passphrase is read as `candidate key --help` says."),
-]
-Keys = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--key",
-        help="Private key (PEM) or key file; its passphrase is read as `candidate key --help` says. "
-        "Give it again to attest by a second key too.",
-    ),
-]
-Trust = Annotated[Path | None, typer.Option("--trust", help="trust.toml; by default $CANDIDATE_TRUST or ./trust.toml.")]
 
 PASSPHRASE = "CANDIDATE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable, not a secret
 PASSPHRASE_FILE = "CANDIDATE_KEY_PASSPHRASE_FILE"  # noqa: S105 - the same
@@ -45,14 +27,44 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def emit(document: Document, text: str, *, as_json: bool, quiet: bool) -> None:
+def emit(document: "Document", text: str, *, as_json: bool, quiet: bool) -> None:
     """Print the document as JSON, or the text, or nothing: the exit code says enough to many."""
+    fields = document.model_dump(mode="json", by_alias=True) if as_json else {}
+    emit_fields(fields, text, as_json=as_json, quiet=quiet)
+
+
+def emit_fields(fields: dict[str, Any], text: str, *, as_json: bool, quiet: bool) -> None:
+    """Print the fields of a document as ``emit`` prints the document."""
     if as_json:
-        fields = document.model_dump(mode="json", by_alias=True)
-        first = {name: fields.pop(name) for name in ("kind", "version") if name in fields}
+        first = {name: fields[name] for name in ("kind", "version") if name in fields}
         sys.stdout.write(json.dumps({**first, **fields}, ensure_ascii=False) + "\n")
     elif not quiet:
         sys.stdout.write(_coloured(text.rstrip("\n")) + "\n")
+
+
+def fail(line: str, message: str, where: str, hint: str, code: int, *, as_json: bool) -> int:
+    """Say what was wrong, where, and what to do; errors go to stderr, and as JSON to stdout if asked for."""
+    if as_json:
+        document = {"kind": "error", "version": 1, "message": message, "where": where, "hint": hint, "exit_code": code}
+        sys.stdout.write(json.dumps(document) + "\n")
+    sys.stderr.write(f"error: {line}\n")
+    if hint:
+        sys.stderr.write(f"hint: {hint}\n")
+    return code
+
+
+def run(command: Callable[[], int], *, as_json: bool) -> int:
+    """Run a command and return its exit code; the one place where an error of ours becomes one."""
+    try:
+        return command()
+    except CandidateError as error:
+        return fail(str(error), error.message, error.where, error.hint, error.exit_code, as_json=as_json)
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted; nothing half done was left behind\n")
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, which is its own business
+        sys.stderr.close()
+        return 0
 
 
 _COLOURS = {"GO": "1;32", "NO-GO": "1;31", "INCONCLUSIVE": "1;33", "VERIFIED": "1;32", "BUNDLE": "1"}
@@ -110,6 +122,8 @@ def passphrase(*, of: str = "", number: int = 1, confirm: bool = False) -> bytes
         if PASSPHRASE + ending in os.environ:
             return os.environ[PASSPHRASE + ending].encode()
     if sys.stdin.isatty() and sys.stderr.isatty():
+        import typer  # late: most commands ask for nothing
+
         text: str = typer.prompt(
             f"passphrase of {of}" if of else "passphrase", hide_input=True, confirmation_prompt=confirm, err=True
         )

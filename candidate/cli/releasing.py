@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from candidate.cli import output
-from candidate.cli.output import Json, Key, Quiet, Trust
+from candidate.cli.options import Json, Key, Quiet, Trust
 
 RegistryDir = Annotated[Path, typer.Option("--registry", help="Folder of the registry.")]
 ChannelName = Annotated[str, typer.Option("--channel", help="MODEL/ENVIRONMENT, for example late-flights/prod.")]

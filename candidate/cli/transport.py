@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from candidate.cli import output
-from candidate.cli.output import Json, Quiet, Trust
+from candidate.cli.options import Json, Quiet, Trust
 
 if TYPE_CHECKING:
     from candidate.adapters.transport.reference import Credentials

@@ -81,6 +81,9 @@ INTEGRITY_FILE = "model.sig"
 IGNORED_FILES = (CLAIMS_FILE, INTEGRITY_FILE)
 """What `candidate unpack` lays beside the members, and no integrity statement can list."""
 
+LAYOUT_BYTES = b'{"imageLayoutVersion":"1.0.0"}'
+"""``oci-layout``, the same in every bundle."""
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 NAME = r"[a-z0-9][a-z0-9-]{0,62}"

@@ -25,6 +25,17 @@ class View(SimpleNamespace):
     """The fields of a document by the names that the document has for them; lists are tuples."""
 
 
+class DocumentView(View):
+    """The fields of a whole document, and the bytes that it was read from."""
+
+    __slots__ = ("_data",)
+    _data: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the document's one byte form."""
+        return self._data
+
+
 class _OtherError(Exception):
     """The value does not have the shape."""
 
@@ -108,7 +119,7 @@ _RULES: dict[str, Callable[[View], bool]] = {"bundle-manifest": _sorted_and_uniq
 """What a document demands beyond its shape."""
 
 
-def accept(name: str, data: bytes) -> View | None:
+def accept(name: str, data: bytes) -> DocumentView | None:
     """Return the view of a document, or None on any doubt.
 
     Args:
@@ -125,10 +136,14 @@ def accept(name: str, data: bytes) -> View | None:
         fits = rfc8785.dumps(value) == data and (name not in _RULES or _RULES[name](found))
     except (_OtherError, ValueError, RecursionError, rfc8785.CanonicalizationError):
         return None
-    return found if fits else None
+    if not fits:
+        return None
+    whole = DocumentView(**vars(found))
+    whole._data = data  # noqa: SLF001 - a slot of ours, so that it is no field
+    return whole
 
 
-def view(name: str, data: bytes, *, where: str) -> Any:
+def view(name: str, data: bytes, *, where: str) -> DocumentView:
     """Return the view of a document.
 
     Args:

@@ -25,8 +25,8 @@ from candidate.documents.results import Audit
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.comparing import claims_file, evidence_folder
+from candidate.flows.deciding import check_decision
 from candidate.flows.showing import read_decision
-from candidate.flows.verifying import check_decision
 from candidate.judgement.gate import Arrays, judge
 from candidate.judgement.state import State
 

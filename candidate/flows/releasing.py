@@ -16,8 +16,9 @@ from candidate.errors import (
     StaleError,
     UnavailableError,
 )
+from candidate.flows.deciding import SignedDecision, check_decision, check_fresh
 from candidate.flows.registry import Action, Registry, check_builder, check_role, moment, ref_of, timestamp
-from candidate.flows.verifying import SignedDecision, check_decision, check_fresh, inspect
+from candidate.flows.verifying import inspect
 from candidate.judgement.channel import (
     ChannelState,
     LogState,

@@ -77,9 +77,21 @@ def _who_said(name: "PredicateName", attestations: Sequence[bytes], digest: str,
             attested = check(data, keys, where=f"attestation {number}")
         except RefusedError:
             continue
-        statement = attested.statement
+        statement = attested.said
         about = [f"sha256:{subject.digest.sha256}" for subject in statement.subject]
         # OpenSSF's format has a subject of its own; `_check_integrity` holds the whole of it to the bundle.
         if statement.predicate_type == PREDICATE_TYPES[name] and (name == "integrity" or about == [digest]):
             groups.setdefault(statement.to_bytes(), set()).add(attested.key_id)
     return max(groups.values(), key=len, default=set())
+
+
+def check_revoked(trust: "TrustPolicy", digest: str) -> None:
+    """Refuse a bundle that is no longer trusted, whatever else says so.
+
+    Raises:
+        RefusedError: it is.
+    """
+    if digest in trust.revoked.digests:
+        raise RefusedError(
+            f"bundle {digest} is revoked", where="revoked.digests", hint="roll back, or release another version"
+        )

@@ -7,21 +7,17 @@ inside the bundle is parsed beyond layout, index and content manifest.
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from candidate.adapters.archive import Archive
 from candidate.adapters.attest import Attested, check
-from candidate.adapters.oci import Member, release_statement
-from candidate.adapters.statements import integrity_statement
-from candidate.adapters.trust import keys_for
-from candidate.canonical import canonical, digest_of
-from candidate.documents.decision import Decision
-from candidate.documents.evidence import Replay
-from candidate.documents.names import DECISION_TYPE, INTEGRITY_TYPE, MANIFEST_PATH, RELEASE_TYPE
+from candidate.adapters.oci.wire import release_bytes
+from candidate.adapters.statements import integrity_bytes
+from candidate.documents.names import INTEGRITY_TYPE, RELEASE_TYPE
 from candidate.documents.publickey import public_key_pem
-from candidate.documents.results import Check, Verification
-from candidate.documents.trust import RoleName, TrustPolicy
+from candidate.documents.view import View
 from candidate.errors import InputError, IntegrityError, RefusedError
 from candidate.flows.inspecting import (
     Blobs,
@@ -34,20 +30,20 @@ from candidate.flows.inspecting import (
     outline_of,
     replay,
 )
-from candidate.flows.trusting import check_enough, check_required
+from candidate.flows.inspecting.members import own_file
+from candidate.flows.trusting import check_enough, check_required, check_revoked
 
-BUILDER: RoleName = "builder"
-APPROVER: RoleName = "approver"
-CLOCK_SKEW = timedelta(minutes=5)
-"""How far ahead of ours the clock of whoever issued a decision may be."""
+if TYPE_CHECKING:  # whoever trusts one key waits for none of these
+    from candidate.documents.results import Verification
+    from candidate.documents.trust import RoleName, TrustPolicy
+    from candidate.flows.deciding import SignedDecision
+
+BUILDER: "RoleName" = "builder"
 
 __all__ = [
     "Blobs",
     "Bundle",
-    "SignedDecision",
-    "Verification",
-    "check_decision",
-    "check_fresh",
+    "Verified",
     "check_release",
     "golden_feeds",
     "golden_outputs",
@@ -55,20 +51,45 @@ __all__ = [
     "load",
     "outline_of",
     "replay",
+    "verified",
     "verify",
 ]
 
 
 @dataclass(frozen=True)
-class SignedDecision:
-    """A decision that a trusted approver signed."""
+class Verified:
+    """What was established of a bundle: the fields of a ``Verification``, as views."""
 
-    decision: Decision
-    digest: str
-    """Digest of the attestation's bytes, as a registry entry cites it."""
-    data: bytes
-    """The attestation's bytes."""
+    bundle: View
+    checks: tuple[View, ...]
     key_id: str
+    decision: str | None
+    replay: View | None
+
+    def json(self) -> dict[str, Any]:
+        """Return the fields as the document writes them."""
+        return {
+            "kind": "candidate.verification",
+            "version": 1,
+            "bundle": vars(self.bundle),
+            "checks": [vars(check) for check in self.checks],
+            "key_id": self.key_id,
+            "decision": self.decision,
+            "replay": None if self.replay is None else vars(self.replay),
+        }
+
+    def document(self) -> "Verification":
+        """Return the document."""
+        from candidate.documents.evidence import BundleRef, Replay
+        from candidate.documents.results import Check, Verification
+
+        return Verification(
+            bundle=BundleRef(**vars(self.bundle)),
+            checks=tuple(Check(**vars(check)) for check in self.checks),
+            key_id=self.key_id,
+            decision=self.decision,
+            replay=None if self.replay is None else Replay(**vars(self.replay)),
+        )
 
 
 def _releases(attestations: Iterable[bytes], digest: str, pems: Iterable[str]) -> dict[str, Attested]:
@@ -85,7 +106,7 @@ def _releases(attestations: Iterable[bytes], digest: str, pems: Iterable[str]) -
         except RefusedError as error:
             reasons.append(error.message)
             continue
-        statement = attested.statement
+        statement = attested.said
         about = [subject.digest.sha256 for subject in statement.subject]
         if statement.predicate_type != RELEASE_TYPE:
             reasons.append(f"signed, but as {statement.predicate_type}, not {RELEASE_TYPE}")
@@ -104,10 +125,10 @@ def _releases(attestations: Iterable[bytes], digest: str, pems: Iterable[str]) -
 
 def _check_predicate(bundle: Bundle, attested: Attested) -> None:
     """The whole statement must be the one that follows from the bundle, not only its digest."""
-    expected = release_statement(bundle.ref.name, bundle.ref.version, bundle.ref.digest)
-    if attested.statement.to_bytes() != expected.to_bytes():
+    who = bundle.views.manifest.descriptor
+    if attested.said.to_bytes() != release_bytes(who.name, who.version, bundle.digest):
         raise RefusedError(
-            f"the attestation does not say that this is {bundle.ref.name} {bundle.ref.version}",
+            f"the attestation does not say that this is {who.name} {who.version}",
             where="release attestation",
             hint="build the bundle again; its name and version must be the ones that were signed",
         )
@@ -115,15 +136,16 @@ def _check_predicate(bundle: Bundle, attested: Attested) -> None:
 
 def _check_integrity(bundle: Bundle, pems: Iterable[str]) -> None:
     """A model signature by a trusted builder must list exactly this bundle's files; one by others says nothing."""
-    own = Member(MANIFEST_PATH, "manifest", bundle.manifest.to_bytes()).file
-    expected = integrity_statement(bundle.ref.name, bundle.ref.version, [*bundle.manifest.files, own])
+    manifest = bundle.views.manifest
+    files = [*manifest.files, own_file(manifest.to_bytes())]
+    expected = integrity_bytes(manifest.descriptor.name, manifest.descriptor.version, files)
     keys = tuple(pems)
     for number, data in enumerate(bundle.attestations):
         try:
-            statement = check(data, keys, where=f"attestation {number}").statement
+            statement = check(data, keys, where=f"attestation {number}").said
         except RefusedError:
             continue
-        if statement.predicate_type == INTEGRITY_TYPE and statement.to_bytes() != expected.to_bytes():
+        if statement.predicate_type == INTEGRITY_TYPE and statement.to_bytes() != expected:
             raise RefusedError(
                 "the model signature lists other files than the bundle holds",
                 where=f"attestation {number}",
@@ -144,7 +166,7 @@ def check_release(bundle: Bundle, pems: Iterable[str], *, threshold: int = 1) ->
         RefusedError: no release attestation about this bundle holds under enough of the keys.
     """
     keys = tuple(pems)
-    held = _releases(bundle.attestations, bundle.ref.digest, keys)
+    held = _releases(bundle.attestations, bundle.digest, keys)
     check_enough(held, threshold, role=BUILDER)
     for attested in held.values():
         _check_predicate(bundle, attested)
@@ -152,85 +174,10 @@ def check_release(bundle: Bundle, pems: Iterable[str], *, threshold: int = 1) ->
     return min(held)
 
 
-def check_decision(data: bytes, trust: TrustPolicy, *, now: datetime, channel: str | None = None) -> SignedDecision:
-    """Return the decision in an attestation that a trusted approver signed.
-
-    Whether it is a go and still fresh is for the caller: see ``check_fresh``.
-
-    Args:
-        data: bytes of ``decision.json``, untrusted.
-        trust: who may decide.
-        now: the time to judge the role's validity at, aware.
-        channel: where it is to be used; null where no channel is concerned.
-
-    Raises:
-        IntegrityError: malformed, or no decision inside.
-        RefusedError: not signed by an approver for that channel, about another bundle than it
-            decides on, for another channel, or the bundle is revoked.
-    """
-    where = "decision"
-    keys = keys_for(trust, APPROVER, now=now, channel=channel)
-    if b'"dsseEnvelope"' not in data and b'"kind":"candidate.decision"' in data:
-        raise RefusedError("nobody signed the decision", where=where, hint="compare again with --key APPROVER")
-    attested = check(data, keys, where=where)
-    statement = attested.statement
-    if statement.predicate_type != DECISION_TYPE:
-        raise RefusedError(f"attestation says {statement.predicate_type}, not {DECISION_TYPE}", where=where)
-    decision = Decision.from_bytes(canonical(statement.predicate), where=where)
-    about = ["sha256:" + subject.digest.sha256 for subject in statement.subject]
-    if about != [decision.challenger.digest]:
-        raise RefusedError(
-            f"attestation is about {', '.join(about)}, the decision about {decision.challenger.digest}", where=where
-        )
-    if decision.channel is not None:
-        if channel is not None and channel != decision.channel:
-            raise RefusedError(
-                f"decided for {decision.channel}, not for {channel}",
-                where=where,
-                hint="compare against the champion of the channel it is meant for",
-            )
-        allowed = keys_for(trust, APPROVER, now=now, channel=decision.channel)
-        check(data, allowed, where=where)
-    _check_revoked(trust, decision.challenger.digest)
-    return SignedDecision(decision=decision, digest=digest_of(data), data=data, key_id=attested.key_id)
-
-
-def check_fresh(decision: Decision, now: datetime, *, max_age_hours: int | None = None) -> None:
-    """Refuse a decision that is not valid yet, has expired, or is older than a trust policy allows.
-
-    Raises:
-        RefusedError: it is.
-    """
-    issued, expires = _time(decision.issued), _time(decision.expires)
-    hint = "compare again: candidate compare"
-    if now + CLOCK_SKEW < issued:
-        raise RefusedError(
-            f"issued {decision.issued}, which is in the future", where="decision", hint="check the clocks"
-        )
-    if now >= expires:
-        raise RefusedError(f"expired {decision.expires}", where="decision", hint=hint)
-    if max_age_hours is not None and now >= issued + timedelta(hours=max_age_hours):
-        raise RefusedError(f"issued {decision.issued}, more than {max_age_hours} h ago", where="decision", hint=hint)
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise IntegrityError(f"{text!r} is no time", where="decision") from error
-
-
-def _check_revoked(trust: TrustPolicy, digest: str) -> None:
-    if digest in trust.revoked.digests:
-        raise RefusedError(
-            f"bundle {digest} is revoked", where="revoked.digests", hint="roll back, or release another version"
-        )
-
-
 class _Verifier:
     """One verification: the steps in their order, and a note of each."""
 
-    def __init__(self, trust: TrustPolicy | None, public_key: str | None, now: datetime, channel: str | None) -> None:
+    def __init__(self, trust: "TrustPolicy | None", public_key: str | None, now: datetime, channel: str | None) -> None:
         if (trust is None) == (public_key is None):
             what = (
                 "neither a trust policy nor a public key" if trust is None else "both a trust policy and a public key"
@@ -239,14 +186,14 @@ class _Verifier:
         self.trust, self.now, self.channel = trust, now, channel
         self.pinned = None if public_key is None else public_key_pem(public_key, where="public key")
         self.keys: tuple[str, ...] = ()
-        self.checks: list[Check] = []
+        self.checks: list[View] = []
         self.key_id = ""
-        self.replay: Replay | None = None
+        self.replay: View | None = None
         self.decision: SignedDecision | None = None
 
     def passed(self, name: str, detail: str) -> None:
         """Note a step that held."""
-        self.checks.append(Check(name=name, status="pass", detail=detail))
+        self.checks.append(View(name=name, status="pass", detail=detail))
 
     def _release(self, shell: Outline) -> dict[str, Attested]:
         """Check the release attestations against keys, role, validity, channel and threshold."""
@@ -256,11 +203,13 @@ class _Verifier:
         trust = self.trust
         if trust is None:  # pragma: no cover - one of the two was given
             raise InputError("no trust policy", where="verify")
+        from candidate.adapters.trust import keys_for
+
         many = max(1, len(shell.attestations))
         self.keys = keys_for(trust, BUILDER, now=self.now, channel=self.channel, signatures=many)
         held = _releases(shell.attestations, shell.digest, self.keys)
         check_enough(held, trust.roles[BUILDER].threshold, role=BUILDER)
-        _check_revoked(trust, shell.digest)
+        check_revoked(trust, shell.digest)
         return held
 
     def open(self, blobs: Blobs) -> Bundle:
@@ -275,20 +224,20 @@ class _Verifier:
         for attested in held.values():
             _check_predicate(bundle, attested)
         _check_integrity(bundle, self.keys)
-        said = check_required(bundle.attestations, bundle.ref.digest, self.trust, now=self.now, channel=self.channel)
+        said = check_required(bundle.attestations, bundle.digest, self.trust, now=self.now, channel=self.channel)
         if said:
             self.passed("required", f"also attested by a role that may: {', '.join(said)}")
-        members = len(bundle.manifest.files) + 1
+        members = len(bundle.views.manifest.files) + 1
         self.passed("closure", f"{members} members, every byte hashed, none missing and none extra")
-        ops = len(bundle.manifest.onnx.ops)
+        ops = len(bundle.views.manifest.onnx.ops)
         self.passed("graph", f"{ops} kinds of operators, known domains, no external data, as the signature says")
-        self.passed("schema", f"{len(bundle.signature.features)} features, as the graph reads them")
+        self.passed("schema", f"{len(bundle.views.signature.inputs)} features, as the graph reads them")
         return bundle
 
     def run(self, bundle: Bundle, replayer: Replayer | None) -> None:
         """Replay the golden inputs, if that is wanted."""
         if replayer is None:
-            self.checks.append(Check(name="replay", status="skipped", detail="the golden inputs were not run"))
+            self.checks.append(View(name="replay", status="skipped", detail="the golden inputs were not run"))
             return
         self.replay = replayer.run(bundle)
         if not self.replay.passed:
@@ -310,6 +259,8 @@ class _Verifier:
                 where="--decision",
                 hint="give a trust policy: --trust trust.toml",
             )
+        from candidate.flows.deciding import check_decision, check_fresh
+
         signed = check_decision(data, self.trust, now=self.now, channel=self.channel)
         if signed.decision.challenger != bundle.ref:
             other = signed.decision.challenger
@@ -320,10 +271,11 @@ class _Verifier:
         self.decision = signed
         self.passed("decision", f"go signed by {signed.key_id[:12]}, valid until {signed.decision.expires}")
 
-    def verification(self, bundle: Bundle) -> Verification:
+    def verified(self, bundle: Bundle) -> Verified:
         """Return what was established."""
-        return Verification(
-            bundle=bundle.ref,
+        who = bundle.views.manifest.descriptor
+        return Verified(
+            bundle=View(name=who.name, version=who.version, digest=bundle.digest),
             checks=tuple(self.checks),
             key_id=self.key_id,
             decision=None if self.decision is None else self.decision.digest,
@@ -331,16 +283,16 @@ class _Verifier:
         )
 
 
-def verify(
+def verified(
     path: Path | str,
     *,
-    trust: TrustPolicy | None = None,
+    trust: "TrustPolicy | None" = None,
     public_key: str | None = None,
     decision: bytes | None = None,
     replay: bool = True,
     now: datetime | None = None,
     channel: str | None = None,
-) -> Verification:
+) -> Verified:
     """Verify a bundle file, and say what was established.
 
     Args:
@@ -363,7 +315,26 @@ def verify(
         bundle = verifier.open(archive)
         verifier.run(bundle, replayer)
         verifier.decide(bundle, decision)
-    return verifier.verification(bundle)
+    return verifier.verified(bundle)
+
+
+def verify(
+    path: Path | str,
+    *,
+    trust: "TrustPolicy | None" = None,
+    public_key: str | None = None,
+    decision: bytes | None = None,
+    replay: bool = True,
+    now: datetime | None = None,
+    channel: str | None = None,
+) -> "Verification":
+    """Verify a bundle file, and return the document of what was established.
+
+    Arguments and errors are those of ``verified``.
+    """
+    return verified(
+        path, trust=trust, public_key=public_key, decision=decision, replay=replay, now=now, channel=channel
+    ).document()
 
 
 def _replayer(*, wanted: bool) -> AbstractContextManager[Replayer | None]:
@@ -374,7 +345,7 @@ def _replayer(*, wanted: bool) -> AbstractContextManager[Replayer | None]:
 def load(
     path: Path | str,
     *,
-    trust: TrustPolicy | None = None,
+    trust: "TrustPolicy | None" = None,
     public_key: str | None = None,
     decision: bytes | None = None,
     replay: bool = True,

@@ -3,7 +3,8 @@
 import re
 
 from candidate.documents.decision import Decision, Finding
-from candidate.report.text import headline, named, printable, short
+from candidate.report.text import headline
+from candidate.report.words import named, printable, short
 
 MAX_BYTES = 65_536
 """Job summaries are cut by their hosts; we cut first, and say so."""

@@ -1,10 +1,8 @@
 """Documents as plain text for a terminal: the verdict word first, then why, then what to do next."""
 
-import unicodedata
-
 from candidate.document import Document
 from candidate.documents.decision import Decision, Estimate, Finding
-from candidate.documents.evidence import BundleRef, DataFacts, Evidence
+from candidate.documents.evidence import DataFacts, Evidence
 from candidate.documents.publickey import TITLES
 from candidate.documents.results import (
     Attached,
@@ -20,33 +18,10 @@ from candidate.documents.results import (
     Reproduced,
     Status,
     Unpacked,
-    Verification,
 )
+from candidate.report.words import named, printable, short
 
 WIDTH = 100
-
-
-def printable(text: str) -> str:
-    """Return the text without control, bidirectional or zero-width characters.
-
-    Names come out of files; a terminal must never be steered by one.
-    """
-    return "".join(
-        char
-        if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn"} or char == "\n"
-        else "\N{REPLACEMENT CHARACTER}"
-        for char in text
-    )
-
-
-def short(digest: str) -> str:
-    """Return a digest's first twelve hexadecimal digits, enough for people to tell two apart."""
-    return digest.removeprefix("sha256:")[:12]
-
-
-def named(bundle: BundleRef | None) -> str:
-    """Return ``NAME VERSION (DIGEST)``, or ``none``."""
-    return "none" if bundle is None else f"{bundle.name} {bundle.version} ({short(bundle.digest)})"
 
 
 def number(value: float) -> str:
@@ -229,13 +204,6 @@ def built_text(built: Built) -> str:
         f"  parity   {proof}",
         f"  attested {'yes' if built.attested else 'no: give --key, or nobody will trust it'}",
     ]
-    return printable("\n".join(lines))
-
-
-def verified_text(result: Verification) -> str:
-    """Return what was verified."""
-    lines = [f"VERIFIED {named(result.bundle)}"]
-    lines += [f"  {check.status:<7} {check.name}: {check.detail}" for check in result.checks]
     return printable("\n".join(lines))
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from candidate.adapters.oci import Member, attestation_blobs, content_of, index_of, package_url, release_statement
+from candidate.adapters.oci import Member, attestation_blobs, content_of, index_of, release_statement
+from candidate.adapters.oci.wire import package_url
 from candidate.canonical import digest_of
 from candidate.documents.manifest import Descriptor
 from candidate.documents.oci import OciIndex, OciManifest

@@ -19,10 +19,11 @@ from candidate.documents.publickey import algorithm_of
 from candidate.documents.statement import Statement, Subject
 from candidate.documents.trust import RIGHTS, Revoked, RoleKeys, RoleName, TrustPolicy
 from candidate.errors import RefusedError
+from candidate.flows.deciding import check_decision
 from candidate.flows.measuring import is_attested
 from candidate.flows.registry import check_builder
 from candidate.flows.trusting import check_required
-from candidate.flows.verifying import Bundle, check_decision, check_release, inspect, verify
+from candidate.flows.verifying import Bundle, check_release, inspect, verify
 from tests.bundles import NAME, VERSION, decision_statement, go_decision, pack, release
 
 

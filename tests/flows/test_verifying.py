@@ -16,17 +16,8 @@ from candidate.documents.manifest import Tolerance
 from candidate.documents.names import MODEL_PATH
 from candidate.documents.trust import Revoked, RoleKeys, TrustPolicy
 from candidate.errors import InputError, IntegrityError, RefusedError
-from candidate.flows.verifying import (
-    check_decision,
-    check_fresh,
-    check_release,
-    golden_feeds,
-    golden_outputs,
-    inspect,
-    load,
-    replay,
-    verify,
-)
+from candidate.flows.deciding import check_decision, check_fresh
+from candidate.flows.verifying import check_release, golden_feeds, golden_outputs, inspect, load, replay, verify
 from tests.bundles import (
     NAME,
     VERSION,

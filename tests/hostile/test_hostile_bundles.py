@@ -16,7 +16,8 @@ from candidate.documents.evidence import BundleRef
 from candidate.documents.names import DECISION_TYPE
 from candidate.documents.trust import Revoked, RoleKeys, TrustPolicy
 from candidate.errors import CandidateError, IntegrityError, RefusedError
-from candidate.flows.verifying import check_decision, verify
+from candidate.flows.deciding import check_decision
+from candidate.flows.verifying import verify
 from tests.bundles import (
     NAME,
     VERSION,

@@ -21,7 +21,7 @@ from candidate.adapters.archive.form import (
     padding,
 )
 from candidate.canonical import digest_of
-from candidate.documents.oci import OciLayout
+from candidate.documents.names import LAYOUT_BYTES
 from candidate.errors import InputError, IntegrityError, UnavailableError
 
 _CHUNK = 1 << 20
@@ -109,7 +109,7 @@ def _members(index: bytes, blobs: Mapping[str, Blob]) -> list[tuple[str, Blob]]:
     if len(index) > MAX_INDEX_BYTES:
         raise InputError(f"index of {len(index)} bytes, more than {MAX_INDEX_BYTES}", where=INDEX_NAME)
     named = [(BLOB_PREFIX + digest.removeprefix("sha256:"), blobs[digest]) for digest in sorted(blobs)]
-    return [(LAYOUT_NAME, OciLayout().to_bytes()), (INDEX_NAME, index), *named]
+    return [(LAYOUT_NAME, LAYOUT_BYTES), (INDEX_NAME, index), *named]
 
 
 def archive_size(index: bytes, blobs: Mapping[str, Blob]) -> int:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from candidate.adapters.graph.messages import ELEMENT_TYPES, messages
 from candidate.adapters.graph.weights import canonical_location, check_weights, is_outside, locations
-from candidate.documents.manifest import OnnxFacts, OpsetImport, Tensor
 from candidate.documents.names import MODEL_PATH
+from candidate.documents.view import View
 from candidate.errors import IntegrityError
 
 if TYPE_CHECKING:
     import onnx
+
+    from candidate.documents.manifest import OnnxFacts, Tensor
 
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 """Operator sets that a bundle's graph may use; their operators are all part of ONNX itself."""
@@ -29,9 +31,36 @@ MAX_DEPTH = 32
 class Graph:
     """What a graph is made of, and its inputs and outputs."""
 
-    facts: OnnxFacts
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    said: View
+    """What ``candidate.json`` says of the graph, as a view."""
+    reads: tuple[View, ...]
+    """Its inputs, as the model signature has them, as views."""
+    answers: tuple[View, ...]
+    """Its outputs, the same."""
+
+    @property
+    def facts(self) -> "OnnxFacts":
+        """What ``candidate.json`` says of the graph."""
+        from candidate.documents.manifest import OnnxFacts, OpsetImport
+
+        opsets = tuple(OpsetImport(**vars(opset)) for opset in self.said.opset_import)
+        return OnnxFacts(**{**vars(self.said), "opset_import": opsets})
+
+    @property
+    def inputs(self) -> "tuple[Tensor, ...]":
+        """Its inputs, as the model signature has them."""
+        return _documents(self.reads)
+
+    @property
+    def outputs(self) -> "tuple[Tensor, ...]":
+        """Its outputs, as the model signature has them."""
+        return _documents(self.answers)
+
+
+def _documents(tensors: tuple[View, ...]) -> "tuple[Tensor, ...]":
+    from candidate.documents.manifest import Tensor
+
+    return tuple(Tensor(**vars(tensor)) for tensor in tensors)
 
 
 def canonical_graph(model: "onnx.ModelProto") -> bytes:
@@ -95,14 +124,14 @@ def inspect_graph(data: bytes, weights: Mapping[str, int] = NO_WEIGHTS) -> Graph
     outputs = tuple(_tensor(value) for value in model.graph.output)
     if not outputs or len({tensor.name for tensor in (*inputs, *outputs)}) != len(inputs) + len(outputs):
         raise IntegrityError("inputs and outputs are missing or share a name", where="model")
-    opsets = tuple(OpsetImport(domain=o.domain, version=o.version) for o in model.opset_import)
+    opsets = tuple(View(domain=o.domain, version=o.version) for o in model.opset_import)
     ops = sorted({_operator(node) for graph in _graphs(model) for node in graph.node})
-    facts = OnnxFacts(
+    said = View(
         ir_version=model.ir_version, opset_import=opsets, ops=tuple(ops), external_data=external, canonical=True
     )
     if canonical_graph(model) != data:
         raise IntegrityError("the graph is not in its canonical form", where="model")
-    return Graph(facts=facts, inputs=inputs, outputs=outputs)
+    return Graph(said=said, reads=inputs, answers=outputs)
 
 
 def check_graph(data: bytes) -> None:
@@ -199,7 +228,7 @@ def _check_nodes(graph: Any) -> None:
             raise IntegrityError(f"operator {_operator(node)} is not one of ONNX's own", where="model")
 
 
-def _tensor(value: Any) -> Tensor:
+def _tensor(value: Any) -> View:
     names = {number: name for name, number in ELEMENT_TYPES.items()}
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or kind.elem_type not in names:
@@ -214,7 +243,7 @@ def _tensor(value: Any) -> Tensor:
             shape.append(dimension.dim_value)
         else:
             shape.append(dimension.dim_param or ("batch" if position == 0 else f"dim_{position}"))
-    return Tensor(name=value.name, dtype=names[kind.elem_type], shape=tuple(shape))
+    return View(name=value.name, dtype=names[kind.elem_type], shape=tuple(shape))
 
 
 def input_names(data: bytes) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Protocol
 
 from candidate.documents.entry import Artifact
-from candidate.documents.oci import OciIndex, OciLayout, OciManifest
+from candidate.documents.names import LAYOUT_BYTES
+from candidate.documents.oci import OciIndex, OciManifest
 
 BLOCK = 512
 RECORD = 20 * BLOCK
@@ -38,7 +39,7 @@ class StoredBundle:
     @property
     def layout(self) -> bytes:
         """Raw bytes of ``oci-layout``, which is the same in every bundle."""
-        return OciLayout().to_bytes()
+        return LAYOUT_BYTES
 
     @cached_property
     def index(self) -> bytes:

@@ -1,24 +1,31 @@
 """An opened bundle: its documents, and its members by name."""
 
 import os
-import tempfile
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from candidate.canonical import digest_of
-from candidate.documents.evidence import BundleRef
-from candidate.documents.manifest import BundleManifest, ExperimentRecord, ModelSignature, Tensor, Tolerance
-from candidate.documents.names import GOLDEN_DIRECTORY, MANIFEST_PATH, MODEL_PATH
+from candidate.documents.names import (
+    EXPERIMENT_PATH,
+    GOLDEN_DIRECTORY,
+    MANIFEST_PATH,
+    MODEL_PATH,
+    SIGNATURE_PATH,
+    TOLERANCE_PATH,
+)
 from candidate.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from candidate.adapters.runtime import Session
+    from candidate.documents.evidence import BundleRef
+    from candidate.documents.manifest import BundleManifest, ExperimentRecord, ModelSignature, Tensor, Tolerance
 
 
 class Blobs(Protocol):
@@ -58,6 +65,16 @@ class Blobs(Protocol):
 
 
 @dataclass(frozen=True)
+class Views:
+    """The documents of a bundle as a verifier reads them; ``Bundle`` has the documents themselves."""
+
+    manifest: Any
+    signature: Any
+    experiment: Any
+    tolerance: Any
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A bundle whose bytes, closure, documents, graph and schemas agree with each other.
 
@@ -65,12 +82,10 @@ class Bundle:
     """
 
     blobs: Blobs
-    ref: BundleRef
-    manifest: BundleManifest
-    signature: ModelSignature
-    experiment: ExperimentRecord
+    digest: str
+    """Of the content manifest: the bundle's identity."""
+    views: Views
     input_schema: dict[str, Any]
-    tolerance: Tolerance
     index_digest: str
     size_bytes: int
     """The whole file."""
@@ -78,6 +93,42 @@ class Bundle:
     """Graph and weights."""
     attestations: tuple[bytes, ...]
     """Sigstore-bundle JSON of each attestation inside; nobody checked who made them."""
+
+    @cached_property
+    def ref(self) -> "BundleRef":
+        """The bundle, named."""
+        from candidate.documents.evidence import BundleRef
+
+        who = self.views.manifest.descriptor
+        return BundleRef(name=who.name, version=who.version, digest=self.digest)
+
+    @cached_property
+    def manifest(self) -> "BundleManifest":
+        """``candidate.json``."""
+        from candidate.documents.manifest import BundleManifest
+
+        return BundleManifest.from_bytes(self.views.manifest.to_bytes(), where=MANIFEST_PATH)
+
+    @cached_property
+    def signature(self) -> "ModelSignature":
+        """The model signature."""
+        from candidate.documents.manifest import ModelSignature
+
+        return ModelSignature.from_bytes(self.views.signature.to_bytes(), where=SIGNATURE_PATH)
+
+    @cached_property
+    def experiment(self) -> "ExperimentRecord":
+        """All that is needed to train the model again."""
+        from candidate.documents.manifest import ExperimentRecord
+
+        return ExperimentRecord.from_bytes(self.views.experiment.to_bytes(), where=EXPERIMENT_PATH)
+
+    @cached_property
+    def tolerance(self) -> "Tolerance":
+        """How far a replay may be from the golden outputs."""
+        from candidate.documents.manifest import Tolerance
+
+        return Tolerance.from_bytes(self.views.tolerance.to_bytes(), where=TOLERANCE_PATH)
 
     @property
     def filled(self) -> frozenset[str]:
@@ -110,12 +161,14 @@ class Bundle:
 
     def _digest(self, name: str) -> str:
         if name == MANIFEST_PATH:
-            return digest_of(self.manifest.to_bytes())
-        for file in self.manifest.files:
+            return digest_of(self.views.manifest.to_bytes())
+        for file in self.views.manifest.files:
             if file.name == name:
-                return "sha256:" + file.digest.sha256
-        names = ", ".join([MANIFEST_PATH, *(file.name for file in self.manifest.files)][:12])
-        raise InputError(f"the bundle has no member {name!r}", where=self.ref.name, hint=f"it has {names}")
+                return f"sha256:{file.digest.sha256}"
+        names = ", ".join([MANIFEST_PATH, *(file.name for file in self.views.manifest.files)][:12])
+        raise InputError(
+            f"the bundle has no member {name!r}", where=self.views.manifest.descriptor.name, hint=f"it has {names}"
+        )
 
     def session(self, *, threads: int = 1) -> "Session":
         """Load the graph from bytes that were hashed in the same breath."""
@@ -134,8 +187,10 @@ class Bundle:
             IntegrityError: the bytes changed since the bundle was opened.
             UnavailableError: there is no room for them.
         """
+        import tempfile  # late: whoever does not load the graph needs none
+
         with tempfile.TemporaryDirectory(prefix="candidate-") as folder:
-            for name in self.manifest.onnx.external_data:
+            for name in self.views.manifest.onnx.external_data:
                 try:
                     self.write(name, Path(folder, name.rpartition("/")[2]))
                 except OSError as error:
@@ -171,7 +226,7 @@ def golden_path(kind: str, number: int) -> str:
     return f"{GOLDEN_DIRECTORY}/{kind}_{number}.pb"
 
 
-def _golden(bundle: Bundle, kind: str, tensors: tuple[Tensor, ...]) -> "dict[str, NDArray[Any]]":
+def _golden(bundle: Bundle, kind: str, tensors: "tuple[Tensor, ...]") -> "dict[str, NDArray[Any]]":
     from candidate.adapters.graph.tensors import array_of
 
     arrays = {}

@@ -1,37 +1,27 @@
 """Inspect a bundle: closure both ways, every digest, every document, the graph, and that they agree."""
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from candidate.adapters.attest import unverified_statement
+from candidate.adapters.attest import unverified_view
 from candidate.canonical import MAX_DOCUMENT_BYTES, digest_of
-from candidate.document import Part
-from candidate.documents.evidence import BundleRef
-from candidate.documents.manifest import (
-    BundleManifest,
-    Descriptor,
-    ExperimentRecord,
-    MemberFile,
-    ModelSignature,
-    Tolerance,
-)
 from candidate.documents.names import (
     EXPERIMENT_PATH,
     INPUT_SCHEMA_PATH,
     MANIFEST_PATH,
     MLBOM_PATH,
     MODEL_PATH,
+    NAME,
     OUTPUT_SCHEMA_PATH,
     SIGNATURE_PATH,
+    TIMESTAMP,
     TOLERANCE_PATH,
+    VERSION,
 )
-from candidate.documents.oci import ModelConfig
-from candidate.documents.spec import Name, Version
-from candidate.documents.trust import Timestamp
+from candidate.documents.view import view
 from candidate.errors import IntegrityError
-from candidate.flows.inspecting.bundle import Blobs, Bundle, golden_path
+from candidate.flows.inspecting.bundle import Blobs, Bundle, Views, golden_path
 from candidate.flows.inspecting.members import (
     check_closure,
     check_golden,
@@ -61,10 +51,11 @@ DOCUMENTS = (
 """Members that are read whole, beside the graph."""
 
 
-class _Identity(Part):
-    name: Name
-    version: Version
-    created_at: Timestamp
+_IDENTITY = {
+    "name": re.compile(NAME),
+    "version": re.compile(VERSION),
+    "created_at": re.compile(TIMESTAMP),
+}
 
 
 def inspect(blobs: Blobs, *, outline: Outline | None = None) -> Bundle:
@@ -82,8 +73,8 @@ def inspect(blobs: Blobs, *, outline: Outline | None = None) -> Bundle:
     metadata, files = _metadata(blobs, shell)
     check_paths(files)
     data = _read_all(blobs, shell, files)
-    signature = ModelSignature.from_bytes(data[SIGNATURE_PATH], where=SIGNATURE_PATH)
-    tolerance = Tolerance.from_bytes(data[TOLERANCE_PATH], where=TOLERANCE_PATH)
+    signature = view("model-signature", data[SIGNATURE_PATH], where=SIGNATURE_PATH)
+    tolerance = view("tolerance", data[TOLERANCE_PATH], where=TOLERANCE_PATH)
     input_schema = strict_json(data[INPUT_SCHEMA_PATH], where=INPUT_SCHEMA_PATH)
     check_schema(strict_json(data[OUTPUT_SCHEMA_PATH], where=OUTPUT_SCHEMA_PATH), where=OUTPUT_SCHEMA_PATH)
     _check_bill(data[MLBOM_PATH])
@@ -93,12 +84,14 @@ def inspect(blobs: Blobs, *, outline: Outline | None = None) -> Bundle:
     check_golden(files, inputs=len(signature.inputs), outputs=len(signature.outputs))
     bundle = Bundle(
         blobs=blobs,
-        ref=BundleRef(name=metadata.descriptor.name, version=metadata.descriptor.version, digest=shell.digest),
-        manifest=metadata,
-        signature=signature,
-        experiment=ExperimentRecord.from_bytes(data[EXPERIMENT_PATH], where=EXPERIMENT_PATH),
+        digest=shell.digest,
+        views=Views(
+            manifest=metadata,
+            signature=signature,
+            experiment=view("experiment-record", data[EXPERIMENT_PATH], where=EXPERIMENT_PATH),
+            tolerance=tolerance,
+        ),
         input_schema=input_schema,
-        tolerance=tolerance,
         index_digest=digest_of(blobs.index),
         size_bytes=blobs.size_bytes,
         model_size_bytes=sum(file.size for file in files if file.role in {"model", "weights"}),
@@ -112,7 +105,8 @@ def _check_tensors(bundle: Bundle) -> None:
     """Check that the golden files hold the tensors of the model signature; nobody makes arrays of them yet."""
     from candidate.adapters.graph.tensors import parse_tensor
 
-    for kind, tensors in (("input", bundle.signature.inputs), ("output", bundle.signature.outputs)):
+    signature = bundle.views.signature
+    for kind, tensors in (("input", signature.inputs), ("output", signature.outputs)):
         for number, tensor in enumerate(tensors):
             path = golden_path(kind, number)
             parse_tensor(
@@ -120,7 +114,7 @@ def _check_tensors(bundle: Bundle) -> None:
                 name=tensor.name,
                 dtype=tensor.dtype,
                 shape=tensor.shape,
-                rows=bundle.tolerance.rows,
+                rows=bundle.views.tolerance.rows,
                 where=path,
             )
 
@@ -128,12 +122,12 @@ def _check_tensors(bundle: Bundle) -> None:
 def _check_predicates(shell: Outline) -> None:
     """An attestation must say what its referrer says of it, whoever signed it: others search by that."""
     for number, (data, claimed) in enumerate(zip(shell.attestations, shell.predicates, strict=True)):
-        said = unverified_statement(data, where=f"attestation {number}").predicate_type
+        said = unverified_view(data, where=f"attestation {number}").predicate_type
         if said != claimed:
             raise IntegrityError(f"listed as {claimed}, but it says {said}", where=f"attestation {number}")
 
 
-def _metadata(blobs: Blobs, shell: Outline) -> tuple[BundleManifest, tuple[MemberFile, ...]]:
+def _metadata(blobs: Blobs, shell: Outline) -> tuple[Any, tuple[Any, ...]]:
     """Return ``candidate.json`` and every member, after holding both against the content manifest."""
     used = set(shell.blobs)
     own = None
@@ -145,29 +139,27 @@ def _metadata(blobs: Blobs, shell: Outline) -> tuple[BundleManifest, tuple[Membe
     if own is None:
         raise IntegrityError("member is missing", where=MANIFEST_PATH)
     raw = read_blob(blobs, shell.manifest.config, limit=MAX_DOCUMENT_BYTES, where="config")
-    config = ModelConfig.from_bytes(raw, where="config")
+    config = view("model-config", raw, where="config")
     used.add(shell.manifest.config.digest)
     for digest in sorted(blobs.sizes.keys() - used):
         raise IntegrityError("blob that nothing refers to", where=digest)
     data = read_blob(blobs, own, limit=MAX_DOCUMENT_BYTES, where=MANIFEST_PATH)
-    metadata = BundleManifest.from_bytes(data, where=MANIFEST_PATH)
+    metadata = view("bundle-manifest", data, where=MANIFEST_PATH)
     _check_identity(metadata.descriptor, shell.version)
     files = (*metadata.files, own_file(data))
     check_closure(shell.manifest, shell.raw, files, metadata, config.config.precision)
     return metadata, files
 
 
-def _check_identity(descriptor: Descriptor, version: str) -> None:
-    try:
-        _Identity(name=descriptor.name, version=descriptor.version, created_at=descriptor.created_at)
-    except ValidationError as error:
-        field = str(error.errors()[0]["loc"][0])
-        raise IntegrityError(f"descriptor has an unusable {field}", where=MANIFEST_PATH) from error
+def _check_identity(descriptor: Any, version: str) -> None:
+    for field, pattern in _IDENTITY.items():
+        if not pattern.fullmatch(getattr(descriptor, field)):
+            raise IntegrityError(f"descriptor has an unusable {field}", where=MANIFEST_PATH)
     if descriptor.version != version:
         raise IntegrityError(f"version is {descriptor.version}, the index tags {version}", where=MANIFEST_PATH)
 
 
-def _read_all(blobs: Blobs, shell: Outline, files: tuple[MemberFile, ...]) -> dict[str, bytes]:
+def _read_all(blobs: Blobs, shell: Outline, files: tuple[Any, ...]) -> dict[str, bytes]:
     """Hash every blob once, sniff every member, and return those that are parsed."""
     by_path = {file.name: file for file in files}
     data: dict[str, bytes] = {}
@@ -197,25 +189,23 @@ def _check_bill(data: bytes) -> None:
         raise IntegrityError("not a CycloneDX 1.6 document", where=MLBOM_PATH)
 
 
-def _check_graph(
-    model: bytes, metadata: BundleManifest, signature: ModelSignature, files: tuple[MemberFile, ...]
-) -> None:
+def _check_graph(model: bytes, metadata: Any, signature: Any, files: tuple[Any, ...]) -> None:
     """Inspect the graph, and hold what it is against what the documents say of it."""
     from candidate.adapters.graph import inspect_graph
 
     folder = MODEL_PATH.rpartition("/")[0] + "/"
     weights = {file.name.removeprefix(folder): file.size for file in files if file.role == "weights"}
     graph = inspect_graph(model, weights)
-    check_roles(files, external=graph.facts.external_data)
-    if metadata.onnx != graph.facts:
+    check_roles(files, external=graph.said.external_data)
+    if metadata.onnx != graph.said:
         raise IntegrityError("what is said of the graph is not what it is made of", where=f"{MANIFEST_PATH}: onnx")
     _check_signature(signature, graph)
 
 
-def _check_signature(signature: ModelSignature, graph: "Graph") -> None:
+def _check_signature(signature: Any, graph: "Graph") -> None:
     for what, said, found in (
-        ("inputs", signature.inputs, graph.inputs),
-        ("outputs", signature.outputs, graph.outputs),
+        ("inputs", signature.inputs, graph.reads),
+        ("outputs", signature.outputs, graph.answers),
     ):
         if said != found:
             different = next((a.name for a, b in zip(said, found, strict=False) if a != b), "their number")

@@ -6,11 +6,11 @@ PEP 307, PEP 3154 and PEP 574; NumPy's format 1.0 to 3.0.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from candidate.adapters.oci import manifest_of
+from candidate.adapters.oci.wire import manifest_of
 from candidate.canonical import digest_of
-from candidate.documents.manifest import BundleManifest, MemberFile, Role, ShaDigest, Tolerance
 from candidate.documents.names import (
     CARD_PATH,
     ENVIRONMENT_PATH,
@@ -26,11 +26,15 @@ from candidate.documents.names import (
     TITLE,
     TOLERANCE_PATH,
 )
-from candidate.documents.oci import OciDescriptor, OciManifest
+from candidate.documents.view import View
 from candidate.errors import IntegrityError
 from candidate.flows.inspecting.bundle import golden_path
 
-REQUIRED: dict[str, Role] = {
+if TYPE_CHECKING:
+    from candidate.documents.manifest import MemberFile, Role, Tolerance
+    from candidate.documents.oci import OciDescriptor
+
+REQUIRED: "dict[str, Role]" = {
     CARD_PATH: "doc",
     ENVIRONMENT_PATH: "environment",
     EXPERIMENT_PATH: "experiment",
@@ -43,7 +47,7 @@ REQUIRED: dict[str, Role] = {
     TOLERANCE_PATH: "golden",
 }
 """The role of each member that every bundle has."""
-SINGLE: frozenset[Role] = frozenset({"environment", "experiment", "manifest", "mlbom", "model", "signature"})
+SINGLE: "frozenset[Role]" = frozenset({"environment", "experiment", "manifest", "mlbom", "model", "signature"})
 """Roles that only the required member has."""
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
@@ -76,7 +80,7 @@ def check_path(path: str) -> None:
         raise IntegrityError("files that run code when loaded have no place in a bundle", where=path)
 
 
-def check_paths(files: Iterable[MemberFile]) -> None:
+def check_paths(files: "Iterable[MemberFile | View]") -> None:
     """Refuse paths that collide: equal but for case in any folder, or a file that is also a folder.
 
     Raises:
@@ -97,7 +101,7 @@ def check_paths(files: Iterable[MemberFile]) -> None:
             kinds[key] = is_file
 
 
-def check_roles(files: Iterable[MemberFile], *, external: Iterable[str]) -> None:
+def check_roles(files: "Iterable[MemberFile | View]", *, external: Iterable[str]) -> None:
     """Check that required members are there in their role, and that no role is misused.
 
     Args:
@@ -121,7 +125,7 @@ def check_roles(files: Iterable[MemberFile], *, external: Iterable[str]) -> None
         raise IntegrityError("weights and the graph's external data do not name the same members", where=odd)
 
 
-def check_golden(files: Iterable[MemberFile], *, inputs: int, outputs: int) -> None:
+def check_golden(files: "Iterable[MemberFile | View]", *, inputs: int, outputs: int) -> None:
     """Check that there is one golden file for each input and output, and no other.
 
     Raises:
@@ -139,7 +143,7 @@ MAX_GOLDEN_ROWS = 65_536
 MAX_TOLERANCE = 0.01
 
 
-def check_tolerance(tolerance: Tolerance) -> None:
+def check_tolerance(tolerance: "Tolerance | View") -> None:
     """Refuse a tolerance that would let any replay pass.
 
     Raises:
@@ -173,7 +177,7 @@ def check_magic(first: bytes, *, where: str) -> None:
         )
 
 
-def member_of(layer: OciDescriptor) -> tuple[str, str]:
+def member_of(layer: "OciDescriptor | View") -> tuple[str, str]:
     """Return path and role that a layer carries in its annotations.
 
     Raises:
@@ -186,14 +190,14 @@ def member_of(layer: OciDescriptor) -> tuple[str, str]:
     return path, role
 
 
-def own_file(data: bytes) -> MemberFile:
+def own_file(data: bytes) -> View:
     """Return the metadata manifest itself as a member; it cannot list its own digest."""
-    digest = ShaDigest(sha256=digest_of(data).removeprefix("sha256:"))
-    return MemberFile(name=MANIFEST_PATH, digest=digest, size=len(data), role="manifest")
+    digest = View(sha256=digest_of(data).removeprefix("sha256:"))
+    return View(name=MANIFEST_PATH, digest=digest, size=len(data), role="manifest")
 
 
 def check_closure(
-    manifest: OciManifest, raw: bytes, files: tuple[MemberFile, ...], metadata: BundleManifest, precision: str | None
+    manifest: Any, raw: bytes, files: "Sequence[MemberFile | View]", metadata: Any, precision: str | None
 ) -> None:
     """Hold the layers of the content manifest against the members that the metadata lists.
 
@@ -207,7 +211,7 @@ def check_closure(
     Raises:
         IntegrityError: a layer nobody lists, a member without its layer, or any other difference.
     """
-    layers: Mapping[str, OciDescriptor] = {member_of(layer)[0]: layer for layer in manifest.layers}
+    layers: Mapping[str, Any] = {member_of(layer)[0]: layer for layer in manifest.layers}
     listed = {file.name: file for file in files}
     for path in sorted(layers.keys() - listed.keys()):
         raise IntegrityError(f"layer is not listed in {MANIFEST_PATH}", where=path)

@@ -1,21 +1,20 @@
 """The bundle proves itself: its golden inputs, run on this host, against its golden outputs."""
 
 import json
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from candidate.documents.evidence import Replay
 from candidate.documents.names import MODEL_PATH
+from candidate.documents.view import View
 from candidate.errors import IntegrityError, UnavailableError
 from candidate.flows.inspecting.bundle import Bundle, golden_feeds, golden_outputs, golden_path
 from candidate.flows.replayer import compare_all, pack_request
 
 if TYPE_CHECKING:
     from candidate.adapters.runtime import Session
+    from candidate.documents.evidence import Replay
 
 MEMORY_BYTES = 2 << 30
 """Address space of a replay beyond what the runtime takes when it is imported; more for a larger model."""
@@ -32,6 +31,9 @@ class Replayer:
 
     def __init__(self) -> None:
         """Start the child: isolated, in an empty folder, without our environment."""
+        import subprocess  # late, like the next: whoever does not replay needs neither
+        import tempfile
+
         self._folder = tempfile.TemporaryDirectory(prefix="candidate-")
         home = str(Path(__file__).parents[3])
         paths = [home, *(path for path in sys.path if path and Path(path).is_absolute() and path != home)]
@@ -49,18 +51,21 @@ class Replayer:
             self._folder.cleanup()
             raise UnavailableError(f"the replay's process cannot start: {error.strerror}", where="replay") from error
 
-    def run(self, bundle: Bundle) -> Replay:
+    def run(self, bundle: Bundle) -> View:
         """Replay a bundle's golden inputs.
 
         Returns:
-            The largest absolute difference of any number, and whether all rows are within tolerance.
+            The fields of a ``Replay``: the largest absolute difference of any number, and whether all
+            rows are within tolerance.
 
         Raises:
             IntegrityError: the graph cannot be loaded, does not run on its own golden rows, or asks
                 for more memory or time than a replay may take.
             UnavailableError: there is no runtime, or its process cannot be spoken to.
         """
-        signature, size = bundle.signature, bundle.model_size_bytes
+        import subprocess
+
+        signature, tolerance, size = bundle.views.signature, bundle.views.tolerance, bundle.model_size_bytes
         seconds = SECONDS + size // BYTES_A_SECOND
         files = [golden_path("input", number) for number in range(len(signature.inputs))]
         files += [golden_path("output", number) for number in range(len(signature.outputs))]
@@ -68,9 +73,9 @@ class Replayer:
             request = {
                 "tensors": [(t.name, t.dtype, t.shape) for t in (*signature.inputs, *signature.outputs)],
                 "inputs": len(signature.inputs),
-                "rows": bundle.tolerance.rows,
-                "absolute": bundle.tolerance.absolute,
-                "relative": bundle.tolerance.relative,
+                "rows": tolerance.rows,
+                "absolute": tolerance.absolute,
+                "relative": tolerance.relative,
                 "folder": str(folder),
                 "memory_bytes": MEMORY_BYTES + MEMORY_FACTOR * size,
                 "seconds": seconds,
@@ -83,9 +88,9 @@ class Replayer:
                 raise _stopped(f"it was not done after {2 * seconds} s") from error
             except OSError as error:
                 raise UnavailableError(f"the replay's process is gone: {error.strerror}", where="replay") from error
-        return self._answer(said, bundle.tolerance.rows)
+        return self._answer(said, tolerance.rows)
 
-    def _answer(self, said: bytes, rows: int) -> Replay:
+    def _answer(self, said: bytes, rows: int) -> View:
         code = self._child.returncode
         if code != 0 or not said:
             raise _stopped(f"its process ended by signal {-code}" if code < 0 else f"its process ended by {code}")
@@ -94,7 +99,7 @@ class Replayer:
             raise UnavailableError(answer["unavailable"], where="golden replay", hint="pip install onnxruntime")
         if "integrity" in answer:
             raise IntegrityError(answer["integrity"], where="golden replay")
-        return Replay(rows=rows, max_difference=answer["max_difference"], passed=answer["passed"])
+        return View(rows=rows, max_difference=answer["max_difference"], passed=answer["passed"])
 
     def close(self) -> None:
         """End the child, whatever it is doing."""
@@ -128,7 +133,7 @@ def _stopped(why: str) -> IntegrityError:
     )
 
 
-def replay(bundle: Bundle, session: "Session | None" = None) -> Replay:
+def replay(bundle: Bundle, session: "Session | None" = None) -> "Replay":
     """Run the golden inputs through the graph on this host and compare with the golden outputs.
 
     Args:
@@ -142,9 +147,11 @@ def replay(bundle: Bundle, session: "Session | None" = None) -> Replay:
         IntegrityError: the graph cannot be loaded, or does not run on its own golden rows.
         UnavailableError: there is no runtime.
     """
+    from candidate.documents.evidence import Replay
+
     if session is None:
         with Replayer() as replayer:
-            return replayer.run(bundle)
+            return Replay(**vars(replayer.run(bundle)))
     tolerance = bundle.tolerance
     largest, passed = compare_all(
         session.run(golden_feeds(bundle)),

@@ -1,15 +1,18 @@
 """The JSON Schemas of a bundle: valid, self-contained, and the model signature in other words."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from candidate.canonical import canonical
-from candidate.documents.manifest import ModelSignature, TensorType
 from candidate.documents.names import INPUT_SCHEMA_PATH
 from candidate.errors import IntegrityError
 
+if TYPE_CHECKING:
+    from candidate.documents.manifest import ModelSignature, TensorType
+    from candidate.documents.view import View
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-JSON_TYPES: dict[TensorType, str] = {
+JSON_TYPES: "dict[TensorType, str]" = {
     "float32": "number",
     "float64": "number",
     "int32": "integer",
@@ -98,7 +101,7 @@ def check_schema(schema: dict[str, Any], *, where: str) -> None:
         raise IntegrityError(f"not a valid JSON Schema: {reason[:200]}", where=where) from error
 
 
-def check_input_schema(schema: dict[str, Any], signature: ModelSignature) -> None:
+def check_input_schema(schema: dict[str, Any], signature: "ModelSignature | View") -> None:
     """Check that the schema of a serving record says what the model signature says.
 
     Raises:
@@ -112,11 +115,12 @@ def check_input_schema(schema: dict[str, Any], signature: ModelSignature) -> Non
     if odd or schema.get("type") != "object" or schema.get("additionalProperties") is not False:
         raise IntegrityError(f"not the schema of a closed record{': ' + odd[0] if odd else ''}", where=where)
     properties = schema.get("properties")
-    if not isinstance(properties, dict) or set(properties) != set(signature.features):
+    features = {tensor.name for tensor in signature.inputs}
+    if not isinstance(properties, dict) or set(properties) != features:
         names = set(properties) if isinstance(properties, dict) else set()
-        different = ", ".join(sorted(names ^ set(signature.features))[:5])
+        different = ", ".join(sorted(names ^ features)[:5])
         raise IntegrityError(f"features differ from the model signature: {different}", where=where)
-    if schema.get("required") != sorted(signature.features):
+    if schema.get("required") != sorted(features):
         raise IntegrityError("not every feature is required", where=where)
     for tensor in signature.inputs:
         said = properties[tensor.name]

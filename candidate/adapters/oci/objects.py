@@ -11,39 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
-from urllib.parse import quote
 
+from candidate.adapters.oci import wire
 from candidate.canonical import digest_of
 from candidate.documents.manifest import Descriptor, MemberFile, Role, ShaDigest
-from candidate.documents.names import (
-    ATTESTATION_CONTENT,
-    ATTESTATION_PREDICATE,
-    EMPTY_BYTES,
-    EMPTY_TYPE,
-    FILEPATH,
-    LAYER_TYPES,
-    MANIFEST_TYPE,
-    MODEL_ARTIFACT_TYPE,
-    MODEL_CONFIG_TYPE,
-    REF_NAME,
-    RELEASE_TYPE,
-    ROLE,
-    SIGSTORE_TYPE,
-    TITLE,
-)
-from candidate.documents.oci import (
-    ModelConfig,
-    ModelDescriptor,
-    ModelDetails,
-    ModelFs,
-    OciDescriptor,
-    OciIndex,
-    OciManifest,
-)
-from candidate.documents.statement import ReleasePredicate, Statement, Subject
+from candidate.documents.names import EMPTY_BYTES
+from candidate.documents.oci import OciDescriptor
+from candidate.documents.statement import Statement
+from candidate.documents.view import View
 from candidate.errors import InputError
-
-ATTESTATION_CONTENT_VALUE = "dsse-envelope"
 
 
 class Large(Protocol):
@@ -111,53 +87,11 @@ class Content:
 
 def manifest_descriptor(manifest: bytes) -> OciDescriptor:
     """Return the descriptor of a content manifest, without annotations."""
-    return OciDescriptor(
-        media_type=MANIFEST_TYPE,
-        digest=digest_of(manifest),
-        size=len(manifest),
-        artifact_type=MODEL_ARTIFACT_TYPE,
-    )
+    return _document(wire.manifest_reference(manifest))
 
 
-def layer_of(file: MemberFile) -> OciDescriptor:
-    """Return the layer that carries a member, raw."""
-    return OciDescriptor(
-        media_type=LAYER_TYPES[file.role],
-        digest="sha256:" + file.digest.sha256,
-        size=file.size,
-        annotations={FILEPATH: file.name, TITLE: file.name, ROLE: file.role},
-    )
-
-
-def manifest_of(files: Sequence[MemberFile], *, descriptor: Descriptor, precision: str | None) -> tuple[bytes, bytes]:
-    """Return the bytes of the content manifest and of the config blob for these members.
-
-    Args:
-        files: every member, ``candidate.json`` among them, in any order.
-        descriptor: who the model is.
-        precision: of the graph's numbers, for example ``float32``; ModelPack's field.
-
-    Returns:
-        The content manifest (layers sorted by path) and the config it refers to.
-    """
-    layers = tuple(layer_of(file) for file in sorted(files, key=lambda file: file.name))
-    config = ModelConfig(
-        descriptor=ModelDescriptor(
-            name=descriptor.name,
-            version=descriptor.version,
-            created_at=descriptor.created_at,
-            licenses=descriptor.licenses or None,
-            revision=descriptor.revision,
-        ),
-        config=ModelDetails(precision=precision),
-        modelfs=ModelFs(diff_ids=tuple(layer.digest for layer in layers)),
-    ).to_bytes()
-    manifest = OciManifest(
-        artifact_type=MODEL_ARTIFACT_TYPE,
-        config=OciDescriptor(media_type=MODEL_CONFIG_TYPE, digest=digest_of(config), size=len(config)),
-        layers=layers,
-    )
-    return manifest.to_bytes(), config
+def _document(found: View) -> OciDescriptor:
+    return OciDescriptor(**vars(found))
 
 
 def content_of(members: Sequence[Member | LargeMember], *, descriptor: Descriptor, precision: str | None) -> Content:
@@ -178,7 +112,7 @@ def content_of(members: Sequence[Member | LargeMember], *, descriptor: Descripto
             raise InputError(f"two members share the path {member.path!r} (the other: {other!r})")
         seen[member.path.casefold()] = member.path
     files = [member.file for member in members]
-    manifest, config = manifest_of(files, descriptor=descriptor, precision=precision)
+    manifest, config = wire.manifest_of(files, descriptor=descriptor, precision=precision)
     named = [("sha256:" + file.digest.sha256, member) for file, member in zip(files, members, strict=True)]
     blobs = {name: member.data for name, member in named if isinstance(member, Member)}
     large = {name: member.data for name, member in named if isinstance(member, LargeMember)}
@@ -190,27 +124,13 @@ def attestation_manifest(
     subject: OciDescriptor, attestation: OciDescriptor, predicate_type: str
 ) -> tuple[OciDescriptor, bytes]:
     """Return the referrer manifest for an attestation: its descriptor in the index, and its bytes."""
-    notes = {ATTESTATION_CONTENT: ATTESTATION_CONTENT_VALUE, ATTESTATION_PREDICATE: predicate_type}
-    manifest = OciManifest(
-        artifact_type=SIGSTORE_TYPE,
-        config=OciDescriptor(media_type=EMPTY_TYPE, digest=digest_of(EMPTY_BYTES), size=len(EMPTY_BYTES)),
-        layers=(attestation,),
-        subject=subject.model_copy(update={"annotations": None}),
-        annotations=notes,
-    ).to_bytes()
-    descriptor = OciDescriptor(
-        media_type=MANIFEST_TYPE,
-        digest=digest_of(manifest),
-        size=len(manifest),
-        artifact_type=SIGSTORE_TYPE,
-        annotations=notes,
-    )
-    return descriptor, manifest
+    found, manifest = wire.referrer_of(subject, attestation, predicate_type)
+    return _document(found), manifest
 
 
 def attestation_layer(attestation: bytes) -> OciDescriptor:
     """Return the descriptor of an attestation's bytes."""
-    return OciDescriptor(media_type=SIGSTORE_TYPE, digest=digest_of(attestation), size=len(attestation))
+    return _document(wire.attestation_reference(attestation))
 
 
 def attestation_blobs(
@@ -235,15 +155,7 @@ def attestation_blobs(
 
 def index_of(content: Content | OciDescriptor, version: str, referrers: Sequence[OciDescriptor] = ()) -> bytes:
     """Return ``index.json``: the content manifest tagged with the version, then the referrers by digest."""
-    first = content.descriptor if isinstance(content, Content) else content
-    tagged = first.model_copy(update={"annotations": {REF_NAME: version}})
-    others = sorted(referrers, key=lambda descriptor: descriptor.digest)
-    return OciIndex(manifests=(tagged, *others)).to_bytes()
-
-
-def package_url(name: str, version: str, digest: str) -> str:
-    """Return the package URL (purl, type ``oci``) of a bundle."""
-    return f"pkg:oci/{quote(name, safe='')}@{quote(digest, safe='')}?tag={quote(version, safe='')}"
+    return wire.index_bytes(content.descriptor if isinstance(content, Content) else content, version, referrers)
 
 
 def release_statement(name: str, version: str, digest: str) -> Statement:
@@ -254,9 +166,4 @@ def release_statement(name: str, version: str, digest: str) -> Statement:
         version: of the bundle.
         digest: of the content manifest, ``sha256:…``.
     """
-    predicate = ReleasePredicate(purl=package_url(name, version, digest), package_id=name)
-    return Statement(
-        subject=(Subject(name=f"{name}-{version}", digest=ShaDigest(sha256=digest.removeprefix("sha256:"))),),
-        predicate_type=RELEASE_TYPE,
-        predicate=predicate.model_dump(mode="json"),
-    )
+    return Statement.from_bytes(wire.release_bytes(name, version, digest), where="release")

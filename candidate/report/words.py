@@ -1,0 +1,38 @@
+"""Words that every page is made of, and the page of a verification: no document is imported for them."""
+
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from candidate.documents.evidence import BundleRef
+    from candidate.documents.view import View
+
+
+def printable(text: str) -> str:
+    """Return the text without control, bidirectional or zero-width characters.
+
+    Names come out of files; a terminal must never be steered by one.
+    """
+    return "".join(
+        char
+        if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn"} or char == "\n"
+        else "\N{REPLACEMENT CHARACTER}"
+        for char in text
+    )
+
+
+def short(digest: str) -> str:
+    """Return a digest's first twelve hexadecimal digits, enough for people to tell two apart."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def named(bundle: "BundleRef | View | None") -> str:
+    """Return ``NAME VERSION (DIGEST)``, or ``none``."""
+    return "none" if bundle is None else f"{bundle.name} {bundle.version} ({short(bundle.digest)})"
+
+
+def verified_text(result: Any) -> str:
+    """Return what was verified: a ``Verification``, or its fields as views."""
+    lines = [f"VERIFIED {named(result.bundle)}"]
+    lines += [f"  {check.status:<7} {check.name}: {check.detail}" for check in result.checks]
+    return printable("\n".join(lines))
