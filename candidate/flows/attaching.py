@@ -6,21 +6,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from candidate.adapters.archive import Archive, write_archive
-from candidate.adapters.attest import MAX_ATTESTATION_BYTES, check, unverified_statement
+from candidate.adapters.attest import MAX_ATTESTATION_BYTES, unverified_statement
 from candidate.adapters.oci import Member, attestation_blobs, index_of, manifest_descriptor, release_statement
 from candidate.adapters.statements import integrity_statement
-from candidate.adapters.trust import keys_for
 from candidate.adapters.verdicts import claims_in
 from candidate.canonical import canonical, digest_of
 from candidate.document import Document
 from candidate.documents.decision import Decision
 from candidate.documents.names import (
     DECISION_TYPE,
+    ENTRY_TYPE,
     ENVIRONMENT_PATH,
     EVALUATION_TYPE,
     INTEGRITY_TYPE,
     MANIFEST_PATH,
-    PROVENANCE_TYPE,
+    PREDICATE_TYPES,
     RELEASE_TYPE,
     REPRODUCED_TYPE,
     TEST_RESULT_TYPE,
@@ -34,22 +34,14 @@ from candidate.documents.predicates import (
 )
 from candidate.documents.results import Attached, AttachedItem
 from candidate.documents.statement import Attestation, Statement
-from candidate.documents.trust import RoleName, TrustPolicy
-from candidate.errors import InputError, IntegrityError, RefusedError
+from candidate.documents.trust import TrustPolicy
+from candidate.errors import InputError, IntegrityError
 from candidate.flows.inspecting import Bundle, inspect
 from candidate.flows.inspecting.outline import MAX_ATTESTATIONS, outline_of
+from candidate.flows.trusting import check_said
 
-SIGNERS: dict[str, tuple[RoleName, ...]] = {
-    RELEASE_TYPE: ("builder",),
-    INTEGRITY_TYPE: ("builder",),
-    PROVENANCE_TYPE: ("builder",),
-    REPRODUCED_TYPE: ("builder", "approver"),
-    DECISION_TYPE: ("approver",),
-    EVALUATION_TYPE: ("approver",),
-    TEST_RESULT_TYPE: ("approver",),
-    VSA_TYPE: ("approver",),
-}
-"""What can be said of a bundle, and the roles whose word counts."""
+KINDS = frozenset(PREDICATE_TYPES.values()) - {ENTRY_TYPE}
+"""What can be said of a bundle; an entry stands in a registry's log."""
 PREDICATES: dict[str, type[Document]] = {
     DECISION_TYPE: Decision,
     EVALUATION_TYPE: EvaluationPredicate,
@@ -169,11 +161,11 @@ def _check(bundle: Bundle, found: _Found) -> None:
     """Refuse what is malformed, of an unknown kind, or not about this bundle."""
     statement, where = found.statement, found.where
     kind = statement.predicate_type
-    if kind not in SIGNERS:
+    if kind not in KINDS:
         raise InputError(
             f"an attestation of type {kind} says nothing of a bundle",
             where=where,
-            hint=f"it takes: {', '.join(SIGNERS)}",
+            hint=f"it takes: {', '.join(sorted(KINDS))}",
         )
     expected = _expected(bundle, kind)
     if expected is not None and statement.to_bytes() != expected.to_bytes():
@@ -217,22 +209,11 @@ def _check_predicate(bundle: Bundle, predicate: Document, where: str) -> None:
 
 
 def _check_signed(found: _Found, trust: TrustPolicy, now: datetime) -> None:
-    """Refuse an attestation that no key of a role that may say it has signed."""
-    statement, reasons = found.statement, []
+    """Refuse an attestation that no key of a role that may say it has signed; a decision, for its channel."""
+    statement = found.statement
     channel = statement.predicate.get("channel") if statement.predicate_type == DECISION_TYPE else None
-    for role in SIGNERS[statement.predicate_type]:
-        signatures = trust.roles[role].threshold if role in trust.roles else 1  # each of them is attached by itself
-        place = channel if isinstance(channel, str) else None
-        try:
-            keys = keys_for(trust, role, now=now, channel=place, signatures=signatures)
-            check(found.data, keys, where=found.where)
-        except RefusedError as error:
-            reasons.append(f"{role}: {error.message}")
-        else:
-            return
-    raise RefusedError(
-        "; ".join(reasons), where=found.where, hint="have it signed by a key of that role, or attach it without --trust"
-    )
+    place = channel if isinstance(channel, str) else None
+    check_said(found.data, trust, now=now, channel=place, where=found.where)
 
 
 def _named(bundle: Bundle) -> str:

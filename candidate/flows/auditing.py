@@ -1,14 +1,14 @@
 """Recompute a verdict from its evidence, without the data, the bundles or our word for it."""
 
 import io
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candidate.adapters.attest import check, unverified_statement
-from candidate.adapters.trust import keys_for
+from candidate.adapters.attest import unverified_statement
 from candidate.adapters.verdicts import claims_in, verdict_statements
 from candidate.canonical import digest_of
 from candidate.documents.decision import Decision, Verdict
@@ -27,6 +27,7 @@ from candidate.errors import InputError, IntegrityError
 from candidate.flows.comparing import claims_file, evidence_folder
 from candidate.flows.deciding import check_decision
 from candidate.flows.showing import read_decision
+from candidate.flows.trusting import check_said
 from candidate.judgement.gate import Arrays, judge
 from candidate.judgement.state import State
 
@@ -168,30 +169,31 @@ def audit(
     claims = decision.parent / claims_file(decision.stem)
     if not claims.is_file():
         return done
-    keys = None if trust is None else keys_for(trust, "approver", now=now, channel=found.channel)
-    many = _check_claims(_read(claims.parent, claims.name), found, folder, keys, where=claims.name)
+    lines = claims_in(_read(claims.parent, claims.name), where=claims.name)
+    for number, line in enumerate(lines, start=1):
+        if trust is not None:
+            check_said(line, trust, now=now, channel=found.channel, where=f"{claims.name}, line {number}")
+    _check_claims(lines, found, folder, where=claims.name)
     return done.model_copy(
-        update={"establishes": (*done.establishes, f"{many} attestations in {claims.name}, each recomputed and equal")}
+        update={
+            "establishes": (*done.establishes, f"{len(lines)} attestations in {claims.name}, each recomputed and equal")
+        }
     )
 
 
-def _check_claims(data: bytes, decision: Decision, folder: Path, keys: tuple[str, ...] | None, *, where: str) -> int:
-    """Hold every attestation beside a decision against the statements that follow from it; return their number."""
+def _check_claims(lines: Sequence[bytes], decision: Decision, folder: Path, *, where: str) -> None:
+    """Hold every attestation beside a decision against the statements that follow from it."""
     evidence, policy, _ = read_evidence(folder)
     follow = {each.to_bytes() for each in verdict_statements(decision, evidence, policy)}
-    lines = claims_in(data, where=where)
     for number, line in enumerate(lines, start=1):
         place = f"{where}, line {number}"
-        statement = (
-            unverified_statement(line, where=place) if keys is None else check(line, keys, where=place).statement
-        )
+        statement = unverified_statement(line, where=place)
         if statement.to_bytes() not in follow:
             raise IntegrityError(
                 f"{statement.predicate_type} does not follow from the decision and its evidence",
                 where=place,
                 hint="do not act on this file; compare again",
             )
-    return len(lines)
 
 
 def _check_bound(decision: Decision, evidence: Evidence) -> None:

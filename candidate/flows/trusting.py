@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from candidate.adapters.attest import check
+from candidate.adapters.attest import check, unverified_statement
 from candidate.errors import RefusedError
 
 if TYPE_CHECKING:  # whoever trusts one key reads no policy, and need not wait for what reads one
+    from candidate.adapters.attest import Attested
     from candidate.documents.names import PredicateName
     from candidate.documents.trust import RoleName, TrustPolicy
 
@@ -95,3 +96,40 @@ def check_revoked(trust: "TrustPolicy", digest: str) -> None:
         raise RefusedError(
             f"bundle {digest} is revoked", where="revoked.digests", hint="roll back, or release another version"
         )
+
+
+def check_said(data: bytes, trust: "TrustPolicy", *, now: datetime, channel: str | None, where: str) -> "Attested":
+    """Return the statement in an attestation that a key signed whose role may say such a thing, here and now.
+
+    One attestation is looked at by itself, so a role's threshold is not counted: whoever relies on
+    what was said counts keys, see ``check_required``.
+
+    Args:
+        data: the attestation, untrusted.
+        trust: who may say what.
+        now: the time to judge validity at, aware.
+        channel: where it is to hold; null where no channel is concerned.
+        where: the file, for the message.
+
+    Raises:
+        IntegrityError: malformed.
+        RefusedError: nobody may say such a thing, or somebody else said it.
+    """
+    from candidate.adapters.trust import keys_for, speakers
+    from candidate.documents.names import PREDICATE_TYPES
+
+    kind, reasons = unverified_statement(data, where=where).predicate_type, []
+    for name in (name for name, uri in PREDICATE_TYPES.items() if uri == kind):
+        for role in speakers(trust, name):
+            try:
+                many = trust.roles[role].threshold
+                return check(
+                    data, keys_for(trust, role, now=now, channel=channel, signatures=many, predicate=name), where=where
+                )
+            except RefusedError as error:
+                reasons.append(f"{role}: {error.message}")
+    raise RefusedError(
+        "; ".join(reasons) or f"no role here may say {kind}",
+        where=where,
+        hint="have it signed by a key whose role may say it; the trust policy lists them",
+    )

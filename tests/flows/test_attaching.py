@@ -23,6 +23,7 @@ from candidate.documents.names import (
     REPRODUCED_TYPE,
     TEST_RESULT_TYPE,
     VSA_TYPE,
+    PredicateName,
 )
 from candidate.documents.results import BundleView
 from candidate.documents.statement import Statement, Subject
@@ -198,6 +199,41 @@ def test_an_approver_of_staging_does_not_attach_for_production(
         attach(bundle, [signed_go], trust=trust.model_copy(update={"roles": narrow}), now=now)
 
 
+def test_a_role_that_may_say_less_attaches_less(
+    bundle: Path, bundle_ref: BundleRef, signed_go: bytes, approver: Signer, trust: TrustPolicy, now: datetime
+) -> None:
+    """An approver that the policy lets decide, but not say that something was built again, and the other way round."""
+    again = attest(reproduced(bundle_ref), approver).to_bytes()
+
+    def narrowed(*names: PredicateName) -> TrustPolicy:
+        role = RoleKeys(keys=(approver.public_pem,), predicates=names)
+        return trust.model_copy(update={"roles": {**trust.roles, "approver": role}})
+
+    with pytest.raises(RefusedError, match="not by a trusted one"):
+        attach(bundle, [again], trust=narrowed("decision"), now=now)
+    with pytest.raises(RefusedError, match="no role here may say"):
+        attach(bundle, [signed_go], trust=narrowed("reproduced"), now=now)
+    attach(bundle, [signed_go], trust=narrowed("decision"), now=now)
+    attach(bundle, [again], trust=narrowed("reproduced"), now=now)
+
+    assert {signed_go, again} <= set(opened(bundle)[1])
+
+
+def test_what_a_policy_requires_can_be_attached(
+    bundle: Path, bundle_ref: BundleRef, builder: Signer, stranger: Signer, trust: TrustPolicy, now: datetime
+) -> None:
+    """What must have been built again is refused, also when a stranger says it was, until a builder says so."""
+    strict = trust.model_copy(update={"required": ("release", "reproduced")})
+    for signer in (None, stranger):
+        if signer is not None:
+            attach(bundle, [attest(reproduced(bundle_ref), signer).to_bytes()])
+        with pytest.raises(RefusedError, match="lacks an attestation of reproduced"):
+            verify(bundle, trust=strict, now=now)
+    attach(bundle, [attest(reproduced(bundle_ref), builder).to_bytes()], trust=strict, now=now)
+
+    assert verify(bundle, trust=strict, now=now).bundle == bundle_ref
+
+
 def test_a_second_builder_can_add_what_a_threshold_asks_for(
     bundle: Path, content: Content, builder: Signer, stranger: Signer, now: datetime
 ) -> None:
@@ -306,7 +342,7 @@ def test_every_kind_that_says_something_of_a_bundle_is_taken(
     data += [attest(each, builder).to_bytes() for each in by_builder]
     result = attach(bundle, data, trust=trust, now=now)
 
-    assert {item.predicate_type for item in result.attestations} == attaching.SIGNERS.keys() - {
+    assert {item.predicate_type for item in result.attestations} == attaching.KINDS - {
         release(tiny_recipe().content()).predicate_type
     }
     assert verify(bundle, trust=trust, now=now).bundle == bundle_ref
