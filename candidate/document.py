@@ -15,6 +15,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from candidate.canonical import MAX_DOCUMENT_BYTES, canonical, digest_of
 from candidate.errors import InputError, IntegrityError
 
+MAX_SMALL_BYTES = 4 * 1024 * 1024
+"""Of documents read before anybody is trusted: what is wrong with one takes a hundred times its size to say."""
+MAX_PROBLEMS = 100
+
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -42,6 +46,7 @@ class Document(Part):
 
     omit_none: ClassVar[bool] = False
     """Foreign formats (OCI) leave an absent field out; ours write null."""
+    max_bytes: ClassVar[int] = MAX_DOCUMENT_BYTES
 
     def to_bytes(self) -> bytes:
         """Return the document's one byte form (RFC 8785)."""
@@ -65,13 +70,17 @@ class Document(Part):
                 lists every problem with its JSON pointer.
         """
         place = where or cls.__name__
-        if len(data) > MAX_DOCUMENT_BYTES:
-            raise IntegrityError(f"document of {len(data)} bytes, more than {MAX_DOCUMENT_BYTES}", where=place)
+        if len(data) > cls.max_bytes:
+            raise IntegrityError(f"document of {len(data)} bytes, more than {cls.max_bytes}", where=place)
         try:
             document = cls.model_validate_json(data)
         except ValidationError as error:
             raise IntegrityError(_problems(error), where=place) from error
-        if document.to_bytes() != data:
+        try:
+            written = document.to_bytes()
+        except IntegrityError as error:
+            raise IntegrityError(error.message, where=place) from error
+        if written != data:
             raise IntegrityError("document is not in its canonical form (RFC 8785)", where=place)
         return document
 
@@ -96,6 +105,8 @@ class Document(Part):
 
 
 def _problems(error: ValidationError) -> str:
+    if error.error_count() > MAX_PROBLEMS:
+        return f"{error.error_count()} problems, too many to list"
     says = {
         f"{_pointer(problem['loc'])}: "
         + ("unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]): None

@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 
-from candidate import document as module
 from candidate.canonical import canonical, digest_of
 from candidate.document import Document, Part
 from candidate.errors import InputError, IntegrityError
@@ -96,11 +95,17 @@ def test_what_is_no_such_document_is_refused_with_every_place(data: bytes, says:
 
 
 def test_a_document_that_is_too_large_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes come from strangers."""
-    monkeypatch.setattr(module, "MAX_DOCUMENT_BYTES", 10)
-
+    """Its size is looked at first."""
+    monkeypatch.setattr(Outer, "max_bytes", 10)
     with pytest.raises(IntegrityError, match="document of 11 bytes, more than 10"):
         Outer.from_bytes(b"x" * 11)
+
+
+def test_problems_without_end_are_counted_and_not_listed() -> None:
+    """A hostile document must not choose how long the message about it is."""
+    with pytest.raises(IntegrityError, match="2003 problems") as caught:
+        Outer.from_bytes(b"{" + b",".join(b'"k%d":1' % number for number in range(2000)) + b"}")
+    assert len(str(caught.value)) < 100
 
 
 def endless() -> list[Any]:
@@ -122,8 +127,8 @@ def test_a_value_without_a_canonical_form_is_refused(value: object) -> None:
 
 def test_an_integer_that_a_double_cannot_hold_is_refused_in_a_document_too() -> None:
     """It would be read differently elsewhere."""
-    with pytest.raises(IntegrityError, match="no canonical JSON form"):
-        Outer.from_bytes(b'{"count":1152921504606846977,"inner":null,"kind":"outer","table":{}}')
+    with pytest.raises(IntegrityError, match=r"no canonical JSON form.*\(some\.json\)"):
+        Outer.from_bytes(b'{"count":1152921504606846977,"inner":null,"kind":"outer","table":{}}', where="some.json")
 
 
 def test_a_document_cannot_be_changed() -> None:

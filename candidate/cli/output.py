@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -37,9 +38,24 @@ def emit_fields(fields: dict[str, Any], text: str, *, as_json: bool, quiet: bool
     """Print the fields of a document as ``emit`` prints the document."""
     if as_json:
         first = {name: fields[name] for name in ("kind", "version") if name in fields}
-        sys.stdout.write(json.dumps({**first, **fields}, ensure_ascii=False) + "\n")
+        sys.stdout.write(plain(json.dumps({**first, **fields}, ensure_ascii=False)) + "\n")
     elif not quiet:
-        sys.stdout.write(_coloured(text.rstrip("\n")) + "\n")
+        sys.stdout.write(_coloured(plain(text.rstrip("\n"), keep="\n")) + "\n")
+
+
+_STEERING = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+
+
+def plain(text: str, *, keep: str = "") -> str:
+    """Return the text with every character that steers a terminal or a log written as JSON would escape it.
+
+    Names come from files that nobody has checked yet; inside JSON the escapes mean what they replace.
+
+    Args:
+        text: what is to be printed.
+        keep: characters to leave alone: the line ends of a text that we laid out.
+    """
+    return _STEERING.sub(lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text)
 
 
 def fail(line: str, message: str, where: str, hint: str, code: int, *, as_json: bool) -> int:
@@ -47,9 +63,9 @@ def fail(line: str, message: str, where: str, hint: str, code: int, *, as_json: 
     if as_json:
         document = {"kind": "error", "version": 1, "message": message, "where": where, "hint": hint, "exit_code": code}
         sys.stdout.write(json.dumps(document) + "\n")
-    sys.stderr.write(f"error: {line}\n")
+    sys.stderr.write(f"error: {plain(line)}\n")
     if hint:
-        sys.stderr.write(f"hint: {hint}\n")
+        sys.stderr.write(f"hint: {plain(hint)}\n")
     return code
 
 
@@ -97,7 +113,7 @@ def progress(*, quiet: bool) -> Iterator["Progress"]:
         drawn[0] = moment
         width = 30
         bar = "" if share is None else f" [{'#' * int(share * width):<{width}}] {share:4.0%}"
-        sys.stderr.write(f"\r\033[K{what}{bar}")
+        sys.stderr.write(f"\r\033[K{plain(what)}{bar}")
         sys.stderr.flush()
 
     try:

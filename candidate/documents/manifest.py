@@ -1,10 +1,10 @@
 """What a bundle holds: its members, model signature, metadata manifest and experiment record."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import FailFast, Field, JsonValue, StringConstraints, model_validator
 
-from candidate.document import Digest, Document, Part
+from candidate.document import MAX_SMALL_BYTES, Digest, Document, Part
 from candidate.documents.spec import ServingFeature
 
 # A member's path: ASCII-safe segments, none of them hidden, relative or reserved by Windows.
@@ -34,24 +34,25 @@ class Tensor(Part):
 
     name: str
     dtype: TensorType
-    shape: tuple[int | str, ...]
+    shape: Annotated[tuple[int | str, ...], FailFast()]
     """A string is a symbolic dimension; ``batch`` is the number of rows."""
 
 
 class ModelSignature(Document):
     """The model signature: names, dtypes and shapes of inputs and outputs, and what they mean."""
 
+    max_bytes: ClassVar[int] = MAX_SMALL_BYTES
     kind: Literal["candidate.signature"] = "candidate.signature"
     version: Literal[1] = 1
     task: Task
-    inputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
+    inputs: Annotated[tuple[Tensor, ...], Field(min_length=1), FailFast()]
     """One tensor of shape (batch, 1) for each feature, in feature order."""
-    outputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
+    outputs: Annotated[tuple[Tensor, ...], Field(min_length=1), FailFast()]
     label_output: str
     """Output with the predicted label (or value), shape (batch,)."""
     score_output: str | None
     """Output with class probabilities, shape (batch, classes); null for a regression."""
-    classes: tuple[int | str | bool, ...]
+    classes: Annotated[tuple[int | str | bool, ...], FailFast()]
     """Class of each column of the scores; empty for a regression."""
     positive: int | str | bool | None
     """The class whose probability is the score of a binary task."""
@@ -69,6 +70,7 @@ class ModelSignature(Document):
 class Tolerance(Document):
     """How far a replay of the golden inputs may be from the golden outputs."""
 
+    max_bytes: ClassVar[int] = MAX_SMALL_BYTES
     kind: Literal["candidate.tolerance"] = "candidate.tolerance"
     version: Literal[1] = 1
     absolute: float
@@ -117,9 +119,9 @@ class OnnxFacts(Part):
     """What the graph is made of."""
 
     ir_version: Annotated[int, Field(alias="irVersion")]
-    opset_import: Annotated[tuple[OpsetImport, ...], Field(alias="opsetImport")]
-    ops: tuple[str, ...]
-    external_data: Annotated[tuple[MemberPath, ...], Field(alias="externalData")]
+    opset_import: Annotated[tuple[OpsetImport, ...], Field(alias="opsetImport"), FailFast()]
+    ops: Annotated[tuple[str, ...], FailFast()]
+    external_data: Annotated[tuple[MemberPath, ...], Field(alias="externalData"), FailFast()]
     canonical: Literal[True]
 
 
@@ -139,7 +141,7 @@ class Descriptor(Part):
     created_at: Annotated[str, Field(alias="createdAt")]
     """RFC 3339 time of the source revision, never of the build."""
     description: str
-    licenses: tuple[str, ...]
+    licenses: Annotated[tuple[str, ...], FailFast()]
     revision: str | None
     """Source commit."""
 
@@ -147,17 +149,18 @@ class Descriptor(Part):
 class BundleManifest(Document):
     """``candidate.json``: the metadata manifest of a bundle."""
 
+    max_bytes: ClassVar[int] = MAX_SMALL_BYTES
     kind: Literal["candidate.manifest"] = "candidate.manifest"
     version: Literal[1] = 1
     descriptor: Descriptor
-    files: tuple[MemberFile, ...]
+    files: Annotated[tuple[MemberFile, ...], FailFast()]
     """Every member but this one, sorted by name."""
     onnx: OnnxFacts
     parity: Parity | None
     """Null when the source already was an ONNX graph."""
     serving_features: tuple[ServingFeature, ...] | None
     """What serving promises to provide; null when nobody said."""
-    dependencies: tuple[Dependency, ...]
+    dependencies: Annotated[tuple[Dependency, ...], FailFast()]
 
     @model_validator(mode="after")
     def _sorted_and_unique(self) -> "BundleManifest":
@@ -175,7 +178,7 @@ class DataRecord(Part):
     label: str
     label_mean: float | None
     """Mean of a numeric or binary label: the zero-rule's prediction."""
-    features: tuple[str, ...]
+    features: Annotated[tuple[str, ...], FailFast()]
     unit: str | None
     time: str | None
     feature_set: str | None
@@ -205,6 +208,7 @@ class HostRecord(Part):
 class ExperimentRecord(Document):
     """``experiment.json``: all that is needed to train the model again."""
 
+    max_bytes: ClassVar[int] = MAX_SMALL_BYTES
     kind: Literal["candidate.experiment"] = "candidate.experiment"
     version: Literal[1] = 1
     code: CodeRecord

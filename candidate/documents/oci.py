@@ -6,15 +6,16 @@ model-spec v1 (artifact, layer and config media types).
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
-from candidate.document import Digest, Document, Part
+from candidate.document import MAX_SMALL_BYTES, Digest, Document, Part
 
 
 class OciDocument(Document):
     """A foreign JSON format, in which an absent field is left out."""
 
     omit_none: ClassVar[bool] = True
+    max_bytes: ClassVar[int] = MAX_SMALL_BYTES
 
 
 class OciLayout(OciDocument):
@@ -42,7 +43,7 @@ class OciManifest(OciDocument):
     )
     artifact_type: Annotated[str, Field(alias="artifactType")]
     config: OciDescriptor
-    layers: tuple[OciDescriptor, ...]
+    layers: Annotated[tuple[OciDescriptor, ...], FailFast()]
     subject: OciDescriptor | None = None
     annotations: dict[str, str] | None = None
 
@@ -54,7 +55,7 @@ class OciIndex(OciDocument):
     media_type: Annotated[Literal["application/vnd.oci.image.index.v1+json"], Field(alias="mediaType")] = (
         "application/vnd.oci.image.index.v1+json"
     )
-    manifests: Annotated[tuple[OciDescriptor, ...], Field(min_length=1)]
+    manifests: Annotated[tuple[OciDescriptor, ...], Field(min_length=1), FailFast()]
 
 
 class ModelDescriptor(Part):
@@ -78,7 +79,7 @@ class ModelFs(Part):
     """ModelPack's list of layer digests; ours are raw, so they equal the layers' own."""
 
     type: Literal["layers"] = "layers"
-    diff_ids: Annotated[tuple[Digest, ...], Field(alias="diffIds")]
+    diff_ids: Annotated[tuple[Digest, ...], Field(alias="diffIds"), FailFast()]
 
 
 class ModelConfig(OciDocument):

@@ -4,11 +4,11 @@ Sources: in-toto attestation framework v1 (Statement), DSSE v1.0.2 (envelope, PA
 protobuf-specs bundle v0.3 in its JSON form with a public-key hint.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import FailFast, Field, JsonValue, StringConstraints
 
-from candidate.document import Document, Part
+from candidate.document import MAX_SMALL_BYTES, Document, Part
 from candidate.documents.manifest import ShaDigest
 
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
@@ -24,10 +24,12 @@ class Subject(Part):
 class Statement(Document):
     """An in-toto Statement v1."""
 
+    max_bytes: ClassVar[int] = MAX_SMALL_BYTES
+
     type_: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")] = (
         "https://in-toto.io/Statement/v1"
     )
-    subject: Annotated[tuple[Subject, ...], Field(min_length=1)]
+    subject: Annotated[tuple[Subject, ...], Field(min_length=1), FailFast()]
     predicate_type: Annotated[str, Field(alias="predicateType")]
     predicate: dict[str, JsonValue]
 
@@ -64,6 +66,8 @@ class VerificationMaterial(Part):
 
 class Attestation(Document):
     """A signed statement as one sigstore-bundle JSON."""
+
+    max_bytes: ClassVar[int] = MAX_SMALL_BYTES
 
     media_type: Annotated[Literal["application/vnd.dev.sigstore.bundle.v0.3+json"], Field(alias="mediaType")] = (
         "application/vnd.dev.sigstore.bundle.v0.3+json"

@@ -1,10 +1,13 @@
 """Archives and listings that lie: the tar, the index, the content manifest."""
 
+import gzip
+import io
 import json
 import tarfile
+import zipfile
 from collections.abc import Callable
 
-from candidate.adapters.archive import archive_bytes
+from candidate.adapters.archive import RECORD, archive_bytes
 from candidate.adapters.attest import attest
 from candidate.adapters.oci import Content, attestation_blobs, index_of
 from candidate.canonical import canonical, digest_of
@@ -50,6 +53,37 @@ def retouch(**fields: object) -> Callable[[Tar], None]:
     return change
 
 
+def insert(*members: tuple[tarfile.TarInfo, bytes]) -> Callable[[Kit], bytes]:
+    """The good bundle with these members after its index."""
+
+    def change(found: Tar) -> None:
+        found[2:2] = list(members)
+
+    return lambda kit: kit.tar(change)
+
+
+def recorded(data: bytes) -> bytes:
+    """Bytes filled up to a whole record, so that their size alone does not give them away."""
+    return data + bytes(-len(data) % RECORD)
+
+
+def blob_as_link(kit: Kit) -> bytes:
+    """The first blob is a link to a file of the host instead of its bytes."""
+
+    def change(members: Tar) -> None:
+        members[2] = (info(members[2][0].name, tarfile.SYMTYPE, "/etc/passwd"), b"")
+
+    return kit.tar(change)
+
+
+def zipped(name: str = "index.json") -> bytes:
+    """A zip archive whose local header and directory name different files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), b"{}")
+    return buffer.getvalue().replace(name.encode(), b"setup.py".ljust(len(name), b"x"), 1)
+
+
 CONTAINERS: dict[str, Callable[[Kit], bytes]] = {
     "empty file": lambda _: b"",
     "zero bytes": lambda _: bytes(10_240),
@@ -92,6 +126,29 @@ CONTAINERS: dict[str, Callable[[Kit], bytes]] = {
     "size in another base": lambda kit: kit.data.replace(kit.data[124:136], b"\x80" + kit.data[125:136], 1),
     "size beyond the file": lambda kit: kit.data.replace(kit.data[124:135], b"77777777777", 1),
     "checksum with a space": lambda kit: kit.data[:154] + b" \0" + kit.data[156:],
+    "path of another host": insert((info("\\\\host\\share\\x"), b"")),
+    "path with a drive": insert((info("C:/x"), b"")),
+    "link with no name": insert((info("", tarfile.SYMTYPE, "/etc"), b"")),
+    "link and then a file through it": insert(
+        (info(LINK, tarfile.SYMTYPE, "../../x"), b""), (info(LINK, size=1), b"x")
+    ),
+    "blob that is a link": blob_as_link,
+    "sparse file": insert((info(LINK, tarfile.GNUTYPE_SPARSE), b"")),
+    "long name before a member": insert((info("././@LongLink", tarfile.GNUTYPE_LONGNAME, size=5), b"../x\0")),
+    "extended header with a path": insert((info("x", tarfile.XHDTYPE, size=14), b"14 path=../x\n\n")),
+    "global extended header": insert((info("x", tarfile.XGLTYPE, size=14), b"14 path=../x\n\n")),
+    "zip archive": lambda _: recorded(zipped()),
+    "zip archive appended": lambda kit: recorded(kit.data + zipped()),
+    "gzip of a bundle": lambda kit: recorded(gzip.compress(kit.data, mtime=0)),
+    "size of exbibytes": lambda kit: kit.data.replace(kit.data[124:136], b"\x80\0\0\0\x7f" + b"\xff" * 7, 1),
+    "negative size": lambda kit: kit.data.replace(kit.data[124:136], b"\xff" * 12, 1),
+    "index of eight mebibytes": lambda kit: kit.tar(
+        lambda members: members.__setitem__(1, (info("index.json", size=1 << 23), bytes(1 << 23)))
+    ),
+    "layout of a mebibyte": lambda kit: kit.tar(
+        lambda members: members.__setitem__(0, (info("oci-layout", size=1 << 20), bytes(1 << 20)))
+    ),
+    "header of ones": lambda kit: kit.data[:1024] + b"\xff" * 512 + kit.data[1536:],
 }
 
 
@@ -101,6 +158,15 @@ def drop_blob(kit: Kit, blob: bytes | None = None) -> bytes:
     blobs = dict(content.blobs)
     del blobs[content.digest if blob is None else digest_of(blob)]
     return repacked(kit, blobs)
+
+
+def stripped(kit: Kit) -> bytes:
+    """The good bundle after a copy that lost its attestations' bytes."""
+    members = members_of(kit.data)
+    layers = {digest_of(data) for _, data in members[2:] if b'"dsseEnvelope"' in data}
+    blobs = {"sha256:" + member.name.split("/")[-1]: data for member, data in members[2:]}
+    kept = {digest: data for digest, data in blobs.items() if digest not in layers}
+    return archive_bytes(index=members[1][1], blobs=kept)
 
 
 def repacked(kit: Kit, blobs: dict[str, bytes]) -> bytes:
@@ -184,6 +250,34 @@ LISTINGS: dict[str, Callable[[Kit], bytes]] = {
     ),
     "attestation listed as another": lambda kit: pack(
         kit.content, (attest(release(kit.content), kit.builder).to_bytes(),), listed_as="https://slsa.dev/provenance/v1"
+    ),
+    "attestation blob missing": stripped,
+    "attestation no longer listed": lambda kit: reindexed(kit, lambda index: entries(index).pop(1)),
+    "index that says an exbibyte": lambda kit: reindexed(kit, lambda index: entries(index)[0].update(size=2**53 - 1)),
+    "index with a key in capitals": lambda kit: raw_index(
+        kit, index_text(kit).replace(b'"manifests"', b'"Manifests"', 1)
+    ),
+    "index with a lone surrogate": lambda kit: raw_index(kit, index_text(kit).replace(b'"1.0.0"', b'"1.0.\\ud800"', 1)),
+    "index with a number that is none": lambda kit: raw_index(
+        kit, index_text(kit).replace(b'"size":', b'"size":NaN', 1)
+    ),
+    "index with an endless exponent": lambda kit: raw_index(
+        kit, index_text(kit).replace(b'"schemaVersion":2', b'"schemaVersion":2e999', 1)
+    ),
+    "index with a fraction": lambda kit: raw_index(
+        kit, index_text(kit).replace(b'"schemaVersion":2', b'"schemaVersion":2.0', 1)
+    ),
+    "index with many attestations": lambda kit: reindexed(
+        kit, lambda index: entries(index).extend(entries(index)[1:] * 100)
+    ),
+    "layer that says an exbibyte": lambda kit: remanifested(
+        kit, lambda manifest: entries(manifest)[0].update(size=2**53 - 1)
+    ),
+    "layer whose path steers a terminal": lambda kit: remanifested(
+        kit,
+        lambda manifest: notes(entries(manifest)[0]).update(
+            {"org.cncf.model.filepath": "\x1b]0;x\x07\x9b2J", "org.opencontainers.image.title": "\x1b]0;x\x07\x9b2J"}
+        ),
     ),
     "layer dropped": lambda kit: remanifested(kit, lambda manifest: entries(manifest).pop(0)),
     "layer added": lambda kit: remanifested(

@@ -56,6 +56,20 @@ MEMBERS: dict[str, Callable[[Kit], bytes]] = {
     "path with a space": listed("zzz .md"),
     "path in another script": listed("zz\u0456.md"),
     "path with a turning mark": listed("zz\u202eg.md"),
+    "path of another host": listed("\\\\host\\share"),
+    "path with a stream": listed("zzz.md:evil"),
+    "path in two normal forms": listed("zze\u0301.md"),
+    "path that folds to another": listed("zz\u00df.md"),
+    "path with a mark of no width": listed("zz\u200b.md"),
+    "path with a trailing space": listed("zzz.md "),
+    "path of secrets": listed("zzz/.env"),
+    "newest pickle in a dataset": lambda kit: kit.signed(add("rows.bin", b"\x80\x05\x95", "dataset")),
+    "Keras archive": lambda kit: kit.signed(add("model.keras", b"PK\x03\x04" + bytes(30))),
+    "joblib under its name": lambda kit: kit.signed(add("estimator.joblib", b"text")),
+    "bzip2 in a dataset": lambda kit: kit.signed(add("rows.bin", b"BZh91AY&SY", "dataset")),
+    "zstd in a dataset": lambda kit: kit.signed(add("rows.bin", b"\x28\xb5\x2f\xfd\x00", "dataset")),
+    "skops under another name": lambda kit: kit.signed(add("estimator.txt", b"PK\x03\x04" + b"schema.json")),
+    "library for operators": lambda kit: kit.signed(add("libops.so", b"text", "dataset")),
     "second graph": lambda kit: kit.signed(add("model/second.onnx", tiny_recipe().model, "model")),
     "second signature": lambda kit: kit.signed(add("other.json", tiny_signature().to_bytes(), "signature")),
     "weights nobody reads": lambda kit: kit.signed(add("model/w.data", b"1234", "weights")),
@@ -87,6 +101,25 @@ MEMBERS: dict[str, Callable[[Kit], bytes]] = {
     "metadata that is a list": set_metadata(lambda _: b"[]"),
     "experiment with a number that is none": set_member(
         EXPERIMENT_PATH, lambda data: data.replace(b'"numpy":0', b'"numpy":NaN')
+    ),
+    "metadata with a lone surrogate": set_metadata(
+        lambda data: data.replace(b'"description":""', b'"description":"\\ud800"')
+    ),
+    "metadata nested deeply": set_metadata(lambda _: b'{"files":' * 100_000),
+    "metadata with a key in capitals": set_metadata(lambda data: data.replace(b'"files"', b'"Files"')),
+    "metadata that says an exbibyte": set_metadata(
+        lambda data: canonical(
+            {
+                **json.loads(data),
+                "files": [{**file, "size": 2**53 - 1} for file in json.loads(data)["files"]],
+            }
+        )
+    ),
+    "experiment nested deeply": set_member(
+        EXPERIMENT_PATH, lambda data: data.replace(b'"params":{}', b'"params":' + b'{"a":' * 5000 + b"1" + b"}" * 5000)
+    ),
+    "experiment with an exponent too far": set_member(
+        EXPERIMENT_PATH, lambda data: data.replace(b'"rows":100', b'"rows":1e999')
     ),
     "experiment with an endless number": set_member(
         EXPERIMENT_PATH, lambda data: data.replace(b'"numpy":0', b'"numpy":' + b"1" * 5000)
@@ -154,6 +187,97 @@ def twice_metadata(model: onnx.ModelProto) -> None:
         entry.key, entry.value = "model_hash", value
 
 
+def context_node(model: onnx.ModelProto) -> None:
+    """A node that hands its work to an execution provider's own binary."""
+    model.graph.node.insert(
+        0, helper.make_node("EPContext", ["age"], ["c"], domain="com.microsoft", ep_cache_context="evil.bin")
+    )
+
+
+def own_function(model: onnx.ModelProto) -> None:
+    """A function that takes the place of an operator of ONNX."""
+    own = onnx.FunctionProto(name="Sigmoid", domain="", input=["x"], output=["y"])
+    own.opset_import.add(domain="", version=17)
+    own.node.append(helper.make_node("Neg", ["x"], ["y"]))
+    model.functions.append(own)
+
+
+def metadata(key: str, value: str) -> Callable[[onnx.ModelProto], None]:
+    """A note in the graph that some readers believe."""
+
+    def change(model: onnx.ModelProto) -> None:
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+
+    return change
+
+
+def field(number: int, data: bytes) -> bytes:
+    """A length-delimited field of a protobuf message (below 2**28 bytes)."""
+    size = len(data)
+    length = bytearray()
+    while size > 127:
+        length.append(size & 127 | 128)
+        size >>= 7
+    return bytes([number << 3 | 2]) + bytes([*length, size]) + data
+
+
+def nested(kit: Kit) -> bytes:
+    """Branches in branches, deeper than any converter writes: graph, node, attribute, graph, and so on."""
+    graph = b""
+    for _ in range(2000):
+        graph = field(1, field(4, b"If") + field(5, field(1, b"then_branch") + field(6, graph)))
+    data = kit.recipe.model + field(7, graph)
+    kit.recipe.members[MODEL_PATH] = ("model", data)
+    return sealed(kit.recipe, kit.builder)
+
+
+def huge_initializer(model: onnx.ModelProto) -> None:
+    """A tensor said to hold a quintillion numbers, and none of them there."""
+    model.graph.initializer.append(
+        onnx.TensorProto(name="huge", data_type=onnx.TensorProto.FLOAT, dims=[1 << 30, 1 << 30])
+    )
+
+
+def runs(*nodes: onnx.NodeProto, initializers: tuple[onnx.TensorProto, ...]) -> Callable[[Kit], bytes]:
+    """A bundle whose graph is valid, says what it is, and costs more than it should; ``one`` is its product."""
+
+    def spoil(kit: Kit) -> bytes:
+        model = tiny_model()
+        model.graph.initializer[2].name = "plain"
+        model.graph.initializer.extend(initializers)
+        for node in reversed(nodes):
+            model.graph.node.insert(0, node)
+        kit.recipe.model = canonical_graph(model)
+        kit.recipe.members[MODEL_PATH] = ("model", kit.recipe.model)
+        return sealed(kit.recipe, kit.builder)
+
+    return spoil
+
+
+def altered_answer(kit: Kit) -> bytes:
+    """A golden output that the graph does not give."""
+    data = tensor_bytes(np.array([1, 1, 1, 1], dtype=np.int64), "label")
+    return kit.signed(add("golden/test_data_set_0/output_0.pb", data, "golden"))
+
+
+REPLAYS: dict[str, Callable[[Kit], bytes]] = {
+    "golden answers that are not the graph's": altered_answer,
+    "another weight than was run": graph(lambda model: model.graph.initializer[1].float_data.__setitem__(0, 9.0)),
+    "a constant of tebibytes": runs(
+        helper.make_node("Expand", ["plain", "shape"], ["big"]),
+        helper.make_node("ReduceMax", ["big"], ["one"], keepdims=0),
+        initializers=(helper.make_tensor("shape", onnx.TensorProto.INT64, [2], [1 << 22, 1 << 22]),),
+    ),
+    "a tile of tebibytes": runs(
+        helper.make_node("Tile", ["age", "shape"], ["big"]),
+        helper.make_node("ReduceMax", ["big"], ["one"], keepdims=0),
+        initializers=(helper.make_tensor("shape", onnx.TensorProto.INT64, [2], [1 << 22, 1 << 22]),),
+    ),
+}
+"""Valid on paper; running the golden rows tells."""
+
+
 def schema(**changes: object) -> Callable[[Kit], bytes]:
     """A bundle with a changed input schema."""
     return set_fields(INPUT_SCHEMA_PATH, **changes)
@@ -170,6 +294,16 @@ GRAPHS: dict[str, Callable[[Kit], bytes]] = {
     "foreign operator": graph(foreign_operator),
     "foreign operator in a branch": graph(hidden_operator),
     "metadata twice": graph(twice_metadata, canonical_form=False),
+    "work for another provider": graph(context_node),
+    "function of its own": graph(own_function),
+    "library named in its metadata": graph(metadata("ort.custom_ops", "./libops.so"), canonical_form=False),
+    "hash named in its metadata": graph(metadata("model_hash", "0" * 64), canonical_form=False),
+    "written by somebody else": graph(
+        lambda model: model.__setattr__("producer_name", "converter 2"), canonical_form=False
+    ),
+    "operator set twice": graph(lambda model: model.opset_import.add(domain="", version=16), canonical_form=False),
+    "branches in branches": nested,
+    "tensor without its numbers": graph(huge_initializer),
     "another graph than the facts say": graph(lambda model: model.graph.node[2].__setattr__("op_type", "Tanh")),
     "signature with another name": set_fields(
         SIGNATURE_PATH,
