@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types schemas test-peers constraints clean help
+.PHONY: demo test check lint types schemas test-peers fuzz constraints clean help
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -34,6 +34,13 @@ types: $(STAMP)
 ## make test-peers   other people's verifiers and registries read what we write (needs Debian and npm packages)
 test-peers: $(STAMP)
 	sh tests/peers/run.sh
+
+## make fuzz         fuzz the readers of bundles, documents and graphs, SECONDS=600 for each (Linux on x86-64)
+SECONDS ?= 20
+fuzz: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--requirement tests/fuzz.txt
+	$(BIN)/python -m benchmarks.fuzz --seconds $(SECONDS)
 
 ## make schemas      write schemas/*.json from the documents (a test compares them byte by byte)
 schemas: $(STAMP)

@@ -32,4 +32,8 @@ if ! test "$work/venv/.installed" -nt tests/peers/requirements.txt; then
     touch "$work/venv/.installed"
 fi
 
-exec .venv/bin/python -m pytest tests/peers -p no:randomly
+.venv/bin/python -m pytest tests/peers -p no:randomly
+
+# What takes too long for `make test`: every bit of a bundle flipped, and fuzzing guided by coverage.
+.venv/bin/python -m benchmarks.flips
+make --no-print-directory fuzz
