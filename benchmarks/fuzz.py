@@ -33,7 +33,6 @@ INSTRUMENTED = (
     "candidate.adapters.archive",
     "candidate.adapters.attest",
     "candidate.adapters.graph",
-    "candidate.adapters.tensors",
     "candidate.adapters.trust",
     "candidate.flows.inspecting",
     "candidate.flows.verifying",
@@ -79,7 +78,7 @@ def document(data: bytes, folder: Path) -> None:
 
 def graph(data: bytes, folder: Path) -> None:
     """Inspect these bytes as a graph, and as a golden tensor."""
-    from candidate.adapters.tensors import array_of
+    from candidate.adapters.graph.tensors import array_of
     from candidate.documents.manifest import Tensor
     from candidate.errors import IntegrityError
     from tests.hostile import harness

@@ -30,7 +30,7 @@ from tests.bundles import NAME, VERSION, sealed, tiny_recipe
 from tests.hostile.attestations import DECISIONS, MALFORMED, NO_DECISIONS, REFUSED, one_key_twice
 from tests.hostile.containers import CONTAINERS, LISTINGS
 from tests.hostile.external import EXTERNAL
-from tests.hostile.kit import Kit
+from tests.hostile.kit import Kit, private_key
 from tests.hostile.members import GRAPHS, MEMBERS, REPLAYS
 from tests.hostile.table import ATTACKS, BEYOND
 
@@ -59,7 +59,7 @@ class Case:
 @cache
 def signer(number: int) -> Signer:
     """The key of this number; it protects nothing."""
-    key = ec.derive_private_key(number, ec.SECP256R1())
+    key = private_key(number)
     form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     return load_signer(key.private_bytes(serialization.Encoding.PEM, form, plain), None)
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from candidate.adapters.attest import Signer, attest, pre_authentication_encoding
+from candidate.adapters.attest import attest, pre_authentication_encoding
 from candidate.adapters.oci import Content, Member, release_statement
 from candidate.adapters.statements import integrity_statement
 from candidate.document import canonical
@@ -17,7 +17,7 @@ from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import CARD_PATH, ENVIRONMENT_PATH, MANIFEST_PATH
 from candidate.documents.statement import DECISION_TYPE, PAYLOAD_TYPE, RELEASE_TYPE
 from tests.bundles import NAME, VERSION, decision_statement, go_decision, pack, release, tiny_recipe
-from tests.hostile.kit import Kit
+from tests.hostile.kit import Kit, private_key
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of the group of P-256 (FIPS 186-5)."""
@@ -49,10 +49,10 @@ def respelled(change: Callable[[bytes], bytes]) -> Callable[[Kit], bytes]:
     return spoil
 
 
-def mark_of(signer: Signer, signed: bytes, algorithm: hashes.HashAlgorithm | None = None) -> str:
-    """A signature over these very bytes, as base64."""
+def mark_of(signed: bytes, algorithm: hashes.HashAlgorithm | None = None) -> str:
+    """A signature by the builder over these very bytes, as base64."""
     chosen = ec.ECDSA(algorithm or hashes.SHA256(), deterministic_signing=True)
-    return base64.b64encode(signer.key.sign(signed, chosen)).decode()
+    return base64.b64encode(private_key(1).sign(signed, chosen)).decode()
 
 
 def signed_as(
@@ -70,7 +70,7 @@ def signed_as(
         envelope = attestation["dsseEnvelope"]
         envelope["payload"], envelope["payloadType"] = base64.b64encode(data).decode(), kind
         signed = data if plain else pre_authentication_encoding(kind, data)
-        envelope["signatures"][0]["sig"] = mark_of(kit.builder, signed, algorithm)
+        envelope["signatures"][0]["sig"] = mark_of(signed, algorithm)
         return pack(kit.content, (canonical(attestation),), listed_as=RELEASE_TYPE)
 
     return spoil

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from candidate.adapters.archive import BLOB_PREFIX, INDEX_NAME, LAYOUT_NAME, RECORD, archive_bytes, header_of
+from candidate.adapters.archive import archive_bytes
+from candidate.adapters.archive.form import BLOB_PREFIX, INDEX_NAME, LAYOUT_NAME, RECORD, header_of
 from candidate.adapters.oci import index_of, manifest_descriptor
 from candidate.document import digest_of
 from candidate.documents.oci import OciDescriptor, OciLayout, OciManifest

@@ -7,7 +7,8 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 
-from candidate.adapters.archive import RECORD, archive_bytes
+from candidate.adapters.archive import archive_bytes
+from candidate.adapters.archive.form import RECORD
 from candidate.adapters.attest import attest
 from candidate.adapters.oci import Content, attestation_blobs, index_of
 from candidate.canonical import canonical, digest_of

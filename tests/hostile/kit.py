@@ -5,8 +5,10 @@ import json
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from candidate.adapters.attest import Signer, attest
 from candidate.adapters.oci import Content
@@ -26,6 +28,12 @@ from tests.bundles import (
 )
 
 Make = Callable[["Kit"], bytes]
+
+
+@cache
+def private_key(number: int) -> ec.EllipticCurvePrivateKey:
+    """The private key of this number: 1 is the builder's, 2 the approver's, 3 a stranger's. They protect nothing."""
+    return ec.derive_private_key(number, ec.SECP256R1())
 
 
 @dataclass

@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from candidate.adapters.graph import canonical_graph
-from candidate.adapters.tensors import tensor_bytes
+from candidate.adapters.graph.tensors import tensor_bytes
 from candidate.document import canonical
 from candidate.documents.manifest import (
     CARD_PATH,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import flips
-from candidate.adapters.archive import BLOCK
+from candidate.adapters.archive.form import BLOCK
 from candidate.adapters.attest import Signer
 from candidate.errors import RefusedError
 from candidate.flows.verifying import verify
