@@ -52,7 +52,7 @@ def bundle(data: bytes, folder: Path) -> None:
 
 def sealed(data: bytes, folder: Path) -> None:
     """Verify a bundle that a trusted builder signed, with one member made of these bytes."""
-    from candidate.documents.manifest import MANIFEST_PATH, MODEL_PATH
+    from candidate.documents.names import MANIFEST_PATH, MODEL_PATH
     from tests.bundles import tiny_recipe
     from tests.hostile import harness
 
@@ -103,7 +103,7 @@ TARGETS: dict[str, Callable[[bytes, Path], None]] = {
 
 def write_seeds(target: str, folder: Path) -> int:
     """Write a target's seeds, and return how many there are."""
-    from candidate.documents.manifest import MANIFEST_PATH
+    from candidate.documents.names import MANIFEST_PATH
     from tests.bundles import tiny_recipe
     from tests.hostile import attacks, harness
 

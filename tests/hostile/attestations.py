@@ -12,10 +12,16 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from candidate.adapters.attest import attest, pre_authentication_encoding
 from candidate.adapters.oci import Content, Member, release_statement
 from candidate.adapters.statements import integrity_statement
-from candidate.document import canonical
+from candidate.canonical import canonical
 from candidate.documents.evidence import BundleRef
-from candidate.documents.manifest import CARD_PATH, ENVIRONMENT_PATH, MANIFEST_PATH
-from candidate.documents.statement import DECISION_TYPE, PAYLOAD_TYPE, RELEASE_TYPE
+from candidate.documents.names import (
+    CARD_PATH,
+    DECISION_TYPE,
+    ENVIRONMENT_PATH,
+    MANIFEST_PATH,
+    PAYLOAD_TYPE,
+    RELEASE_TYPE,
+)
 from tests.bundles import NAME, VERSION, decision_statement, go_decision, pack, release, tiny_recipe
 from tests.hostile.kit import Kit, private_key
 

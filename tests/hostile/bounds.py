@@ -16,7 +16,7 @@ from pathlib import Path
 from candidate.adapters.archive import archive_bytes
 from candidate.adapters.archive.form import BLOB_PREFIX, INDEX_NAME, LAYOUT_NAME, RECORD, header_of
 from candidate.adapters.oci import index_of, manifest_descriptor
-from candidate.document import digest_of
+from candidate.canonical import digest_of
 from candidate.documents.oci import OciDescriptor, OciLayout, OciManifest
 from candidate.errors import CandidateError
 from candidate.flows.verifying import verify

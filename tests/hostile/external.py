@@ -13,8 +13,8 @@ import onnx
 from onnx import helper
 
 from candidate.adapters.graph import canonical_graph
-from candidate.document import digest_of
-from candidate.documents.manifest import MODEL_PATH
+from candidate.canonical import digest_of
+from candidate.documents.names import MODEL_PATH
 from tests.bundles import members_of, sealed, tar_of, tiny_model
 from tests.hostile.kit import Kit
 

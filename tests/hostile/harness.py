@@ -12,9 +12,10 @@ from pathlib import Path
 from candidate.adapters.archive import Archive
 from candidate.adapters.attest import attest
 from candidate.adapters.graph import inspect_graph
-from candidate.document import Document, canonical
+from candidate.canonical import canonical
+from candidate.document import Document
 from candidate.documents.evidence import BundleRef
-from candidate.documents.manifest import MODEL_PATH
+from candidate.documents.names import MODEL_PATH
 from candidate.documents.policy import Policy
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import CandidateError, InputError, IntegrityError

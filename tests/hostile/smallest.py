@@ -8,8 +8,17 @@ from onnx import TensorProto, helper
 
 from candidate.adapters.graph import canonical_graph
 from candidate.adapters.graph.tensors import tensor_bytes
-from candidate.document import canonical
+from candidate.canonical import canonical
 from candidate.documents.manifest import (
+    CodeRecord,
+    DataRecord,
+    ExperimentRecord,
+    HostRecord,
+    ModelSignature,
+    Tensor,
+    Tolerance,
+)
+from candidate.documents.names import (
     CARD_PATH,
     ENVIRONMENT_PATH,
     EXPERIMENT_PATH,
@@ -20,13 +29,6 @@ from candidate.documents.manifest import (
     OUTPUT_SCHEMA_PATH,
     SIGNATURE_PATH,
     TOLERANCE_PATH,
-    CodeRecord,
-    DataRecord,
-    ExperimentRecord,
-    HostRecord,
-    ModelSignature,
-    Tensor,
-    Tolerance,
 )
 from tests.bundles import DIALECT, Recipe, input_schema
 

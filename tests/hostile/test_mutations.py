@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from onnx import AttributeProto, TensorProto
 
 from candidate.adapters.graph import canonical_graph
-from candidate.document import canonical
-from candidate.documents.manifest import MODEL_PATH
+from candidate.canonical import canonical
+from candidate.documents.names import MODEL_PATH
 from candidate.errors import IntegrityError, RefusedError
 from tests.bundles import members_of, tar_of, tiny_recipe
 from tests.hostile import harness
