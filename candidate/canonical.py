@@ -8,6 +8,8 @@ import hashlib
 from candidate.errors import IntegrityError
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+MAX_SMALL_BYTES = 4 * 1024 * 1024
+"""Of documents read before anybody is trusted: what is wrong with one takes a hundred times its size to say."""
 
 
 def digest_of(data: bytes) -> str:

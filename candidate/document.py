@@ -15,8 +15,6 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from candidate.canonical import MAX_DOCUMENT_BYTES, canonical, digest_of
 from candidate.errors import InputError, IntegrityError
 
-MAX_SMALL_BYTES = 4 * 1024 * 1024
-"""Of documents read before anybody is trusted: what is wrong with one takes a hundred times its size to say."""
 MAX_PROBLEMS = 100
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]

@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import FailFast, Field, JsonValue, StringConstraints, model_validator
 
-from candidate.document import MAX_SMALL_BYTES, Digest, Document, Part
+from candidate.canonical import MAX_SMALL_BYTES
+from candidate.document import Digest, Document, Part
 from candidate.documents.spec import ServingFeature
 
 # A member's path: ASCII-safe segments, none of them hidden, relative or reserved by Windows.

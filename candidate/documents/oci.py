@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import FailFast, Field
 
-from candidate.document import MAX_SMALL_BYTES, Digest, Document, Part
+from candidate.canonical import MAX_SMALL_BYTES
+from candidate.document import Digest, Document, Part
 
 
 class OciDocument(Document):

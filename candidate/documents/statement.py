@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import FailFast, Field, JsonValue, StringConstraints
 
-from candidate.document import MAX_SMALL_BYTES, Document, Part
+from candidate.canonical import MAX_SMALL_BYTES
+from candidate.document import Document, Part
 from candidate.documents.manifest import ShaDigest
 
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]

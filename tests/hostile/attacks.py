@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,6 +26,7 @@ from candidate.adapters.trust import read_trust, write_trust
 from candidate.documents.policy import Policy
 from candidate.documents.trust import RoleKeys, TrustPolicy
 from candidate.errors import CandidateError, InputError, IntegrityError, RefusedError
+from candidate.flows.inspecting import replaying
 from candidate.flows.verifying import verify
 from tests.bundles import NAME, VERSION, sealed, tiny_recipe
 from tests.hostile.attestations import DECISIONS, MALFORMED, NO_DECISIONS, REFUSED, one_key_twice
@@ -36,6 +38,8 @@ from tests.hostile.table import ATTACKS, BEYOND
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 CHANNEL = "tiny/prod"
+REPLAY_SECONDS = 3
+"""Enough for an honest graph of this size; users wait longer for a hostile one."""
 DOCUMENT = Path(__file__).parents[2] / "docs" / "attacks.md"
 POLICY = (
     '[data]\nlabel = "late"\nunit = "day"\n[optimizing]\nmetric = "log_loss"\nrequire = "superior"\nmin_gain = 0.1\n'
@@ -162,7 +166,8 @@ def try_bundle(kind: str, path: Path, kit: Kit) -> None:
     elif kind == "channel":
         builders = RoleKeys(keys=(kit.builder.public_pem,), channels=("other/*",))
         trust = trust.model_copy(update={"roles": {**trust.roles, "builder": builders}})
-    verify(path, trust=trust, now=NOW, channel=CHANNEL, replay=kind == "replay")
+    with patch.object(replaying, "SECONDS", REPLAY_SECONDS):
+        verify(path, trust=trust, now=NOW, channel=CHANNEL, replay=kind == "replay")
 
 
 def outcome(kind: str, data: bytes, kit: Kit, folder: Path) -> CandidateError | None:

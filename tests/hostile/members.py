@@ -282,6 +282,13 @@ REPLAYS: dict[str, Callable[[Kit], bytes]] = {
         helper.make_node("ReduceMax", ["huge"], ["unused"], keepdims=0),
         initializers=(onnx.TensorProto(name="huge", data_type=onnx.TensorProto.FLOAT, dims=[1 << 30, 1 << 30]),),
     ),
+    "a loop of a quintillion rounds": runs(
+        helper.make_node("Loop", ["rounds", "begin", "plain"], ["one"], body=ENDLESS),
+        initializers=(
+            helper.make_tensor("rounds", onnx.TensorProto.INT64, [], [1 << 60]),
+            helper.make_tensor("begin", onnx.TensorProto.BOOL, [], [True]),
+        ),
+    ),
     "a tile of tebibytes": runs(
         helper.make_node("Tile", ["age", "shape"], ["big"]),
         helper.make_node("ReduceMax", ["big"], ["one"], keepdims=0),

@@ -323,10 +323,11 @@ ATTACKS: dict[int, Attack] = {
     18: Attack(
         "Cheap graph, huge runtime (loops, Tile/Expand) as DoS of the gate",
         "ORT",
-        "the replay's failure is a refusal",
+        "the replay runs in a process of its own with limits of time and memory; its failure is a refusal",
         cases={
             "replay: a constant of tebibytes": "the graph fails on its input",
             "replay: a tensor without its numbers": "refuses the graph|fails on its input|not a valid",
+            "replay: a loop of a quintillion rounds": "golden replay was stopped",
             "replay: a tile of tebibytes": "the graph fails on its input",
         },
     ),
