@@ -19,8 +19,9 @@ from candidate.documents.names import MODEL_PATH
 from candidate.documents.policy import Policy
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import CandidateError, InputError, IntegrityError
+from candidate.flows.deciding import check_decision
 from candidate.flows.inspecting.schemas import strict_json
-from candidate.flows.verifying import check_decision, verify
+from candidate.flows.verifying import verify
 from tests.bundles import (
     Recipe,
     decision_statement,
