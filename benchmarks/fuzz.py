@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 ROOT = Path(__file__).parents[1]
 MEMORY_MIB = 2048
@@ -28,16 +29,8 @@ SLOWEST = 30
 NAMES = ("target", "seeds", "runs", "coverage", "crashes", "seconds")
 ROW = "{target:<10}{seeds:>7}{runs:>10}{coverage:>10}{crashes:>9}{seconds:>9}"
 ENDS = ("crash", "timeout", "oom", "leak")
-INSTRUMENTED = (
-    "rfc8785",
-    "candidate.adapters.archive",
-    "candidate.adapters.attest",
-    "candidate.adapters.graph",
-    "candidate.adapters.trust",
-    "candidate.flows.inspecting",
-    "candidate.flows.verifying",
-)
-"""What is watched, with all that it imports of ours."""
+INSTRUMENTED = ("candidate.adapters", "candidate.documents", "candidate.flows.inspecting", "candidate.flows.verifying")
+"""What is watched, with all that is in it and that it imports of ours."""
 
 
 def bundle(data: bytes, folder: Path) -> None:
@@ -135,9 +128,11 @@ def child(target: str, arguments: list[str]) -> None:
     """Be one target's fuzzer."""
     import atheris
 
-    with atheris.instrument_imports(include=list({name.split(".")[0] for name in INSTRUMENTED})):
+    with atheris.instrument_imports(include=["candidate", "rfc8785"]):
         for name in INSTRUMENTED:
-            import_module(name)
+            home = import_module(name)
+            for inner in walk_packages(getattr(home, "__path__", ()), f"{name}."):
+                import_module(inner.name)
     from tests.hostile import harness
 
     harness.bundles(), harness.document_seeds(), harness.graph_seeds(), harness.kinds(), harness.trust()
