@@ -1,6 +1,7 @@
 """Members, graphs and documents that lie, signed by a trusted builder."""
 
 import json
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -63,6 +64,18 @@ MEMBERS: dict[str, Callable[[Kit], bytes]] = {
     "path with a mark of no width": listed("zz\u200b.md"),
     "path with a trailing space": listed("zzz.md "),
     "path of secrets": listed("zzz/.env"),
+    "oldest pickle in a dataset": lambda kit: kit.signed(
+        add("rows.bin", b"(dp0\nVa\np1\ncos\nsystem\n(S'id'\ntRs.", "dataset")
+    ),
+    "pickle of numbers in a dataset": lambda kit: kit.signed(add("rows.bin", b"}q\x00.", "dataset")),
+    "joblib in its default compression": lambda kit: kit.signed(
+        add("rows.bin", zlib.compress(b"\x80\x04\x95", 3), "dataset")
+    ),
+    "lzma in a dataset": lambda kit: kit.signed(add("rows.bin", b"\x5d\x00\x00\x80\x00", "dataset")),
+    "lz4 in a dataset": lambda kit: kit.signed(add("rows.bin", b"\x04\x22\x4d\x18\x64", "dataset")),
+    "tar in a dataset": lambda kit: kit.signed(add("rows.bin", kit.data, "dataset")),
+    "name of the claims": lambda kit: kit.signed(add("claims.jsonl", b"{}\n")),
+    "name of the model signature": lambda kit: kit.signed(add("Model.sig", b"{}\n")),
     "newest pickle in a dataset": lambda kit: kit.signed(add("rows.bin", b"\x80\x05\x95", "dataset")),
     "Keras archive": lambda kit: kit.signed(add("model.keras", b"PK\x03\x04" + bytes(30))),
     "joblib under its name": lambda kit: kit.signed(add("estimator.joblib", b"text")),

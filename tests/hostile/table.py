@@ -185,6 +185,12 @@ ATTACKS: dict[int, Attack] = {
         cases={
             "member: pickle in a doc": "begins like a pickle",
             "member: old pickle in a dataset": "begins like a pickle",
+            "member: oldest pickle in a dataset": "begins like a pickle",
+            "member: pickle of numbers in a dataset": "begins like a pickle",
+            "member: joblib in its default compression": "begins like a zlib stream",
+            "member: lzma in a dataset": "begins like an lzma file",
+            "member: lz4 in a dataset": "begins like an lz4 file",
+            "member: tar in a dataset": "begins like a tar archive",
             "member: newest pickle in a dataset": "begins like a pickle",
             "member: pickle as the card": "begins like a pickle",
             "member: pickle as the graph": "begins like a pickle",
@@ -504,6 +510,8 @@ ATTACKS: dict[int, Attack] = {
         "OMS `--ignore-unsigned-files`",
         "closure both ways: nothing unlisted, nothing missing",
         cases={
+            "member: name of the claims": "name is kept for the attestations",
+            "member: name of the model signature": "name is kept for the attestations",
             "listing: unlisted blob": "that nothing refers to",
             "listing: layer added": "layer is not listed",
             "listing: layer dropped": "that nothing refers to",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from candidate.adapters.attest import unverified_view
-from candidate.canonical import MAX_DOCUMENT_BYTES, digest_of
+from candidate.canonical import MAX_SMALL_BYTES, digest_of
 from candidate.documents.names import (
     EXPERIMENT_PATH,
     INPUT_SCHEMA_PATH,
@@ -138,12 +138,12 @@ def _metadata(blobs: Blobs, shell: Outline) -> tuple[Any, tuple[Any, ...]]:
         own = layer if path == MANIFEST_PATH else own
     if own is None:
         raise IntegrityError("member is missing", where=MANIFEST_PATH)
-    raw = read_blob(blobs, shell.manifest.config, limit=MAX_DOCUMENT_BYTES, where="config")
+    raw = read_blob(blobs, shell.manifest.config, limit=MAX_SMALL_BYTES, where="config")
     config = view("model-config", raw, where="config")
     used.add(shell.manifest.config.digest)
     for digest in sorted(blobs.sizes.keys() - used):
         raise IntegrityError("blob that nothing refers to", where=digest)
-    data = read_blob(blobs, own, limit=MAX_DOCUMENT_BYTES, where=MANIFEST_PATH)
+    data = read_blob(blobs, own, limit=MAX_SMALL_BYTES, where=MANIFEST_PATH)
     metadata = view("bundle-manifest", data, where=MANIFEST_PATH)
     _check_identity(metadata.descriptor, shell.version)
     files = (*metadata.files, own_file(data))
@@ -167,7 +167,7 @@ def _read_all(blobs: Blobs, shell: Outline, files: tuple[Any, ...]) -> dict[str,
         file = by_path.get(path)
         if file is None:
             raise IntegrityError("member is missing", where=path)
-        limit = MAX_MODEL_BYTES if path == MODEL_PATH else MAX_DOCUMENT_BYTES
+        limit = MAX_MODEL_BYTES if path == MODEL_PATH else MAX_SMALL_BYTES
         if file.size > limit:
             raise IntegrityError(f"member of {file.size} bytes, more than {limit}", where=path)
         data[path] = blobs.read("sha256:" + file.digest.sha256)

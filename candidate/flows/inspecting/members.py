@@ -16,6 +16,7 @@ from candidate.documents.names import (
     ENVIRONMENT_PATH,
     EXPERIMENT_PATH,
     FILEPATH,
+    IGNORED_FILES,
     INPUT_SCHEMA_PATH,
     MANIFEST_PATH,
     MLBOM_PATH,
@@ -62,7 +63,13 @@ _CONTAINERS: dict[bytes, str] = {
     b"\x28\xb5\x2f\xfd": "a zstd file",
     b"\x89HDF\r\n\x1a\n": "an HDF5 file",
     b"\x7fELF": "machine code",
+    b"\x5d\x00\x00": "an lzma file",
+    b"\x04\x22\x4d\x18": "an lz4 file",
 }
+_OPENERS = frozenset(b"(])}cilNIJKLMSTUVXBCFGPQ012")
+"""First bytes of pickles without a protocol number that could do something; JSON, ONNX and Markdown begin otherwise."""
+_NAMES = re.compile(r"[A-Za-z_][\w.]* [A-Za-z_][\w.]*")
+_SNIFFED_BYTES = 4096
 _CODE_ENDINGS = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".skops", ".keras", ".h5", ".so", ".dll", ".pyc")
 _NUMPY_HEADER_BYTES = 4096
 
@@ -76,6 +83,8 @@ def check_path(path: str) -> None:
     for part in path.split("/"):
         if _RESERVED.fullmatch(part.casefold()) or part.endswith("."):
             raise IntegrityError(f"path segment {part!r} means something else on some systems", where=path)
+    if path.casefold() in IGNORED_FILES:
+        raise IntegrityError("name is kept for the attestations that `unpack` lays beside the members", where=path)
     if path.casefold().endswith(_CODE_ENDINGS):
         raise IntegrityError("files that run code when loaded have no place in a bundle", where=path)
 
@@ -156,6 +165,42 @@ def check_tolerance(tolerance: "Tolerance | View") -> None:
             raise IntegrityError(f"{name} tolerance {value}, not 0 to {MAX_TOLERANCE}", where=TOLERANCE_PATH)
 
 
+def _is_old_pickle(first: bytes) -> bool:
+    """Whether these bytes are a pickle of protocol 0 or 1: valid operations up to a name to call, or to the end.
+
+    Weights and rows are bytes of any kind, so an operation that calls is not enough: it needs a name to call.
+    """
+    if not first or first[0] not in _OPENERS:
+        return False
+    import pickletools  # late: nothing of ours begins like one; it reads and never runs
+
+    count = 0
+    try:
+        for operation, argument, place in pickletools.genops(first):
+            count += 1
+            if operation.name in {"GLOBAL", "INST"} and not _NAMES.fullmatch(str(argument)):
+                return False  # two lines of plain text read like a name, but for their characters
+            if operation.name in {"GLOBAL", "INST"}:
+                return True
+            if operation.name == "STOP":
+                return count > 1 and place == len(first) - 1
+    except ValueError:
+        return False
+    return False
+
+
+def _is_zlib(first: bytes) -> bool:
+    """Whether these bytes begin a zlib stream (RFC 1950), which is how joblib compresses by default."""
+    if first[:1] != b"x" or int.from_bytes(first[:2]) % 31:
+        return False
+    import zlib
+
+    try:
+        return bool(zlib.decompressobj().decompress(first, 64))
+    except zlib.error:
+        return False
+
+
 def check_magic(first: bytes, *, where: str) -> None:
     """Refuse pickles, containers that may hide one, machine code and NumPy object arrays.
 
@@ -167,8 +212,13 @@ def check_magic(first: bytes, *, where: str) -> None:
         IntegrityError: the bytes begin like one of these.
     """
     kind = next((name for magic, name in _CONTAINERS.items() if first.startswith(magic)), None)
-    if _PICKLE.match(first):
+    first = first[:_SNIFFED_BYTES]
+    if _PICKLE.match(first) or _is_old_pickle(first):
         kind = "a pickle"
+    if _is_zlib(first):
+        kind = "a zlib stream"
+    if first[257:262] == b"ustar":
+        kind = "a tar archive"
     if first.startswith(b"\x93NUMPY") and re.search(rb"\|?O\d*'", first[:_NUMPY_HEADER_BYTES]):
         kind = "an array of Python objects"
     if kind is not None:
@@ -219,8 +269,10 @@ def check_closure(
         raise IntegrityError(f"{MANIFEST_PATH} lists a member that has no layer", where=path)
     for path, file in listed.items():
         layer = layers[path]
-        if layer.digest != "sha256:" + file.digest.sha256 or layer.size != file.size:
+        if layer.digest != "sha256:" + file.digest.sha256:
             raise IntegrityError(f"layer is {layer.digest}, {MANIFEST_PATH} says {file.digest.sha256}", where=path)
+        if layer.size != file.size:
+            raise IntegrityError(f"layer has {layer.size} bytes, {MANIFEST_PATH} says {file.size}", where=path)
         if member_of(layer)[1] != file.role:
             raise IntegrityError(f"layer has the role {member_of(layer)[1]}, not {file.role}", where=path)
     expected, config = manifest_of(files, descriptor=metadata.descriptor, precision=precision)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from candidate.adapters.attest import MAX_ATTESTATION_BYTES
 from candidate.adapters.oci.wire import attestation_reference, index_bytes, manifest_reference, referrer_of
-from candidate.canonical import MAX_DOCUMENT_BYTES, digest_of
+from candidate.canonical import MAX_SMALL_BYTES, digest_of
 from candidate.documents.names import (
     ATTESTATION_PREDICATE,
     LAYOUT_BYTES,
@@ -89,7 +89,7 @@ def outline_of(blobs: Blobs) -> Outline:
     version = (first.annotations or {}).get(REF_NAME)
     if version is None:
         raise IntegrityError(f"first entry has no annotation {REF_NAME}", where="index.json")
-    raw = read_blob(blobs, first, limit=MAX_DOCUMENT_BYTES, where="content manifest")
+    raw = read_blob(blobs, first, limit=MAX_SMALL_BYTES, where="content manifest")
     manifest = view("oci-manifest", raw, where="content manifest")
     if len(others) > MAX_ATTESTATIONS:
         raise IntegrityError(f"{len(others)} attestations, more than {MAX_ATTESTATIONS}", where="index.json")
@@ -121,7 +121,7 @@ def _attestation(blobs: Blobs, descriptor: Any, subject: View, *, where: str) ->
         raise IntegrityError(
             f"entry is {descriptor.artifact_type or descriptor.media_type}, not an attestation", where=where
         )
-    raw = read_blob(blobs, descriptor, limit=MAX_DOCUMENT_BYTES, where=where)
+    raw = read_blob(blobs, descriptor, limit=MAX_SMALL_BYTES, where=where)
     manifest = view("oci-manifest", raw, where=where)
     predicate = (manifest.annotations or {}).get(ATTESTATION_PREDICATE)
     if len(manifest.layers) != 1 or predicate is None:
@@ -130,5 +130,5 @@ def _attestation(blobs: Blobs, descriptor: Any, subject: View, *, where: str) ->
     layer = attestation_reference(data)
     if referrer_of(subject, layer, predicate) != (descriptor, raw):
         raise IntegrityError("referrer does not refer to this bundle in the one way it can", where=where)
-    read_blob(blobs, manifest.config, limit=MAX_DOCUMENT_BYTES, where=where)
+    read_blob(blobs, manifest.config, limit=MAX_SMALL_BYTES, where=where)
     return data, predicate, {descriptor.digest, layer.digest, manifest.config.digest}
