@@ -151,3 +151,35 @@ def test_a_place_that_is_no_text_is_refused(field: bytes) -> None:
     with pytest.raises(IntegrityError):
         inspect_graph(data, SIZES)
     canonical_graph(onnx.load_from_string(data))
+
+
+def hollow(tensor: TensorProto) -> None:
+    """Dimensions of many elements, and none of them."""
+    tensor.dims[:] = [1 << 40]
+    tensor.ClearField("float_data")
+
+
+def short(tensor: TensorProto) -> None:
+    """One element fewer."""
+    del tensor.float_data[-1]
+
+
+def raw(tensor: TensorProto) -> None:
+    """Bytes of half an element more."""
+    tensor.ClearField("float_data")
+    tensor.raw_data = bytes(10)
+
+
+def backwards(tensor: TensorProto) -> None:
+    """Two negative dimensions."""
+    tensor.dims[:] = [-1, -2]
+
+
+@pytest.mark.parametrize("change", [hollow, short, raw, backwards], ids=lambda change: change.__name__)
+def test_what_is_held_must_fit_too(change: Callable[[TensorProto], None]) -> None:
+    """A tensor that promises more than it brings costs whoever believes it, before any runtime says so."""
+    model = tiny_model()
+    change(next(tensor for tensor in model.graph.initializer if tensor.name == "weights"))
+
+    with pytest.raises(IntegrityError, match=r"does not hold|negative"):
+        inspect_graph(canonical_graph(model))

@@ -332,7 +332,7 @@ ATTACKS: dict[int, Attack] = {
         "the replay runs in a process of its own with limits of time and memory; its failure is a refusal",
         cases={
             "replay: a constant of tebibytes": "the graph fails on its input",
-            "replay: a tensor without its numbers": "refuses the graph|fails on its input|not a valid",
+            "graph: tensor without its numbers": "does not hold what its dimensions say",
             "replay: a loop of a quintillion rounds": "golden replay was stopped",
             "replay: a tile of tebibytes": "the graph fails on its input",
         },

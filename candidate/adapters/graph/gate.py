@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from candidate.adapters.graph.messages import ELEMENT_TYPES, messages
-from candidate.adapters.graph.weights import canonical_location, check_weights, is_outside, locations
+from candidate.adapters.graph.weights import canonical_location, check_held, check_weights, is_outside, locations
 from candidate.documents.names import MODEL_PATH
 from candidate.documents.view import View
 from candidate.errors import IntegrityError
@@ -218,6 +218,10 @@ def _refuse_reaching_out(model: Any) -> None:
         for tensor in _tensors(graph, main=number == 0):
             if is_outside(tensor):
                 raise IntegrityError(f"tensor {tensor.name!r} keeps its data outside the graph", where="model")
+            check_held(tensor)
+    for tensor in model.graph.initializer:
+        if not is_outside(tensor):
+            check_held(tensor)
 
 
 def _check_nodes(graph: Any) -> None:

@@ -39,6 +39,31 @@ def tensor_bytes_of(tensor: Any) -> int:
     return size * int(prod(tensor.dims))
 
 
+_FIELDS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
+_COMPLEX, _HALF_BYTES = frozenset({14, 15}), frozenset({21, 22, 23})
+
+
+def check_held(tensor: Any) -> None:
+    """Check that a tensor inside the graph has as many bytes or elements as its dimensions say.
+
+    Raises:
+        IntegrityError: it has more or fewer.
+    """
+    count = int(prod(tensor.dims))
+    if count < 0 or any(dimension < 0 for dimension in tensor.dims):
+        raise IntegrityError(f"tensor {tensor.name!r} has a negative dimension", where="model")
+    if tensor.HasField("raw_data"):
+        size = _BYTES.get(tensor.data_type)
+        packed = (count + 1) // 2 if tensor.data_type in _HALF_BYTES else None
+        fits = len(tensor.raw_data) == (packed if size is None else count * size) or (size is None and packed is None)
+    else:
+        elements = count * 2 if tensor.data_type in _COMPLEX else count
+        elements = (count + 1) // 2 if tensor.data_type in _HALF_BYTES else elements
+        fits = sum(len(getattr(tensor, field)) for field in _FIELDS) == elements
+    if not fits:
+        raise IntegrityError(f"tensor {tensor.name!r} does not hold what its dimensions say", where="model")
+
+
 def canonical_location(tensor: Any) -> None:
     """Say where a tensor's bytes lie in the one way: location, offset and length; a checksum is dropped.
 
