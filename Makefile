@@ -19,7 +19,7 @@ demo: $(STAMP)
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
 	$(BIN)/python -m coverage report --fail-under=100 \
-		--include='candidate/errors.py,candidate/document.py,candidate/documents/*,candidate/judgement/*'
+		--include='candidate/errors.py,candidate/canonical.py,candidate/document.py,candidate/documents/*,candidate/judgement/*'
 
 ## make check        ruff and mypy --strict
 check: lint types

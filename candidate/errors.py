@@ -26,6 +26,8 @@ class CandidateError(Exception):
         self.message = message
         self.where = where
         self.hint = hint
+        self.check = ""
+        """Code of the step of a verification that failed; empty elsewhere."""
 
     def __str__(self) -> str:
         """Return the message with its place in parentheses, as the command line prints it."""

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from candidate.cli import bundles, judging, keys, output, releasing, transport
+from candidate.errors import InputError
 
 EXITS = (
     "Exit codes: 0 go, verified, done or already so; 1 a bug of ours; 2 usage or input that cannot be used; "
@@ -56,6 +57,6 @@ def run(arguments: Sequence[str]) -> int:
         except typer.TyperException as error:
             says = error.format_message() if hasattr(error, "format_message") else str(error)
             hint = "candidate --help lists the commands, candidate COMMAND --help their options"
-            return output.fail(says, says, "", hint, 2, as_json=as_json)
+            raise InputError(says, hint=hint) from error
 
     return output.run(command, as_json=as_json)

@@ -58,15 +58,23 @@ def plain(text: str, *, keep: str = "") -> str:
     return _STEERING.sub(lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text)
 
 
-def fail(line: str, message: str, where: str, hint: str, code: int, *, as_json: bool) -> int:
+def fail(error: CandidateError, *, as_json: bool) -> int:
     """Say what was wrong, where, and what to do; errors go to stderr, and as JSON to stdout if asked for."""
     if as_json:
-        document = {"kind": "error", "version": 1, "message": message, "where": where, "hint": hint, "exit_code": code}
+        document = {
+            "kind": "error",
+            "version": 1,
+            "check": error.check or None,
+            "message": error.message,
+            "where": error.where,
+            "hint": error.hint,
+            "exit_code": error.exit_code,
+        }
         sys.stdout.write(json.dumps(document) + "\n")
-    sys.stderr.write(f"error: {plain(line)}\n")
-    if hint:
-        sys.stderr.write(f"hint: {plain(hint)}\n")
-    return code
+    sys.stderr.write(f"error: {plain(str(error))}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {plain(error.hint)}\n")
+    return error.exit_code
 
 
 def run(command: Callable[[], int], *, as_json: bool) -> int:
@@ -74,7 +82,7 @@ def run(command: Callable[[], int], *, as_json: bool) -> int:
     try:
         return command()
     except CandidateError as error:
-        return fail(str(error), error.message, error.where, error.hint, error.exit_code, as_json=as_json)
+        return fail(error, as_json=as_json)
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted; nothing half done was left behind\n")
         return 130

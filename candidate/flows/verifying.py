@@ -4,8 +4,8 @@ Every step fails closed and the first failure is raised. Attestations are checke
 inside the bundle is parsed beyond layout, index and content manifest.
 """
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from candidate.adapters.statements import integrity_bytes
 from candidate.documents.names import INTEGRITY_TYPE, RELEASE_TYPE
 from candidate.documents.publickey import public_key_pem
 from candidate.documents.view import View
-from candidate.errors import InputError, IntegrityError, RefusedError
+from candidate.errors import CandidateError, InputError, IntegrityError, RefusedError
 from candidate.flows.inspecting import (
     Blobs,
     Bundle,
@@ -187,13 +187,27 @@ class _Verifier:
         self.pinned = None if public_key is None else public_key_pem(public_key, where="public key")
         self.keys: tuple[str, ...] = ()
         self.checks: list[View] = []
+        self.step = "archive"
         self.key_id = ""
         self.replay: View | None = None
         self.decision: SignedDecision | None = None
 
+    def begin(self, step: str) -> None:
+        """Note which step comes now."""
+        self.step = step
+
     def passed(self, name: str, detail: str) -> None:
         """Note a step that held."""
         self.checks.append(View(name=name, status="pass", detail=detail))
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Let an error say at which step it arose."""
+        try:
+            yield
+        except CandidateError as error:
+            error.check = self.step
+            raise
 
     def _release(self, shell: Outline) -> dict[str, Attested]:
         """Check the release attestations against keys, role, validity, channel and threshold."""
@@ -215,23 +229,30 @@ class _Verifier:
     def open(self, blobs: Blobs) -> Bundle:
         """Check container, attestation, content, graph and schemas."""
         self.passed("archive", f"canonical tar of {len(blobs.sizes)} blobs, {blobs.size_bytes} bytes")
+        self.begin("layout")
         shell = outline_of(blobs)
         self.passed("layout", f"content manifest {shell.digest}")
+        self.begin("attestation")
         held = self._release(shell)
         self.key_id = min(held)
         self.passed("attestation", f"release signed by {', '.join(key[:12] for key in sorted(held))}")
-        bundle = inspect(blobs, outline=shell)
+        bundle = inspect(blobs, outline=shell, begin=self.begin)
+        self.begin("attestation")
         for attested in held.values():
             _check_predicate(bundle, attested)
         _check_integrity(bundle, self.keys)
+        self.begin("required")
         said = check_required(bundle.attestations, bundle.digest, self.trust, now=self.now, channel=self.channel)
         if said:
             self.passed("required", f"also attested by a role that may: {', '.join(said)}")
         members = len(bundle.views.manifest.files) + 1
         self.passed("closure", f"{members} members, every byte hashed, none missing and none extra")
         ops = len(bundle.views.manifest.onnx.ops)
-        self.passed("graph", f"{ops} kinds of operators, known domains, no external data, as the signature says")
+        files = len(bundle.views.manifest.onnx.external_data)
+        weights = f"weights in {files} members beside it" if files else "weights inside"
         self.passed("schema", f"{len(bundle.views.signature.inputs)} features, as the graph reads them")
+        self.passed("graph", f"{ops} kinds of operators, known domains, {weights}, as the signature says")
+        self.passed("golden", f"{bundle.views.tolerance.rows} rows for every input and output")
         return bundle
 
     def run(self, bundle: Bundle, replayer: Replayer | None) -> None:
@@ -239,6 +260,7 @@ class _Verifier:
         if replayer is None:
             self.checks.append(View(name="replay", status="skipped", detail="the golden inputs were not run"))
             return
+        self.begin("replay")
         self.replay = replayer.run(bundle)
         if not self.replay.passed:
             raise IntegrityError(
@@ -253,6 +275,7 @@ class _Verifier:
         """Check that a decision says go, about this bundle, now."""
         if data is None:
             return
+        self.begin("decision")
         if self.trust is None:
             raise InputError(
                 "a public key of a builder says nothing of who may decide",
@@ -311,7 +334,7 @@ def verified(
         UnavailableError: there is no runtime to replay with.
     """
     verifier = _Verifier(trust, public_key, datetime.now(UTC) if now is None else now, channel)
-    with Archive.open(Path(path)) as archive, _replayer(wanted=replay) as replayer:
+    with verifier.naming(), Archive.open(Path(path)) as archive, _replayer(wanted=replay) as replayer:
         bundle = verifier.open(archive)
         verifier.run(bundle, replayer)
         verifier.decide(bundle, decision)
@@ -357,12 +380,13 @@ def load(
     Arguments and errors are those of ``verify``.
     """
     verifier = _Verifier(trust, public_key, datetime.now(UTC) if now is None else now, channel)
-    archive = Archive.open(Path(path))
+    with verifier.naming():
+        archive = Archive.open(Path(path))
     try:
-        with _replayer(wanted=replay) as replayer:
+        with verifier.naming(), _replayer(wanted=replay) as replayer:
             bundle = verifier.open(archive)
             verifier.run(bundle, replayer)
-        verifier.decide(bundle, decision)
+            verifier.decide(bundle, decision)
     except BaseException:
         archive.close()
         raise

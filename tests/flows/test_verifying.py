@@ -31,7 +31,7 @@ from tests.bundles import (
     tiny_signature,
 )
 
-STEPS = ["archive", "layout", "attestation", "closure", "graph", "schema", "replay"]
+STEPS = ["archive", "layout", "attestation", "closure", "schema", "graph", "golden", "replay"]
 HEAVY = ["securesystemslib", "sklearn", "skl2onnx", "pandas", "onnxruntime", "pyarrow", "scipy"]
 
 
@@ -315,3 +315,33 @@ def test_a_whole_verification_needs_neither_runtime_nor_training_libraries(bundl
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("step", "path", "data"),
+    [
+        ("closure", "README.md", b"\x80\x04pickle"),
+        ("schema", "signature.json", b"{}"),
+        ("graph", "model/model.onnx", b"no graph"),
+        ("golden", "golden/test_data_set_0/input_0.pb", b""),
+    ],
+)
+def test_an_error_names_the_check_that_failed(
+    recipe: Recipe, builder: Signer, tmp_path: Path, step: str, path: str, data: bytes
+) -> None:
+    """A machine reads the code, whatever the message says."""
+    recipe.members[path] = (recipe.members[path][0], data)
+    (tmp_path / "bad.candidate").write_bytes(sealed(recipe, builder))
+    with pytest.raises(IntegrityError) as caught:
+        verify(tmp_path / "bad.candidate", public_key=builder.public_pem, replay=False)
+    assert caught.value.check == step
+
+
+def test_a_stranger_fails_at_the_attestation(bundle_path: Path, stranger: Signer, tmp_path: Path) -> None:
+    """Nothing inside is looked at; and what is no archive fails before that."""
+    with pytest.raises(RefusedError) as refused:
+        verify(bundle_path, public_key=stranger.public_pem)
+    (tmp_path / "no.candidate").write_bytes(bytes(20_480))
+    with pytest.raises(IntegrityError) as broken:
+        load(tmp_path / "no.candidate", public_key=stranger.public_pem)
+    assert (refused.value.check, broken.value.check) == ("attestation", "archive")

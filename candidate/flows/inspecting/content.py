@@ -1,7 +1,7 @@
 """Inspect a bundle: closure both ways, every digest, every document, the graph, and that they agree."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from candidate.adapters.attest import unverified_view
@@ -58,21 +58,29 @@ _IDENTITY = {
 }
 
 
-def inspect(blobs: Blobs, *, outline: Outline | None = None) -> Bundle:
+def _unheard(step: str) -> None:
+    """Nobody follows the steps."""
+
+
+def inspect(blobs: Blobs, *, outline: Outline | None = None, begin: Callable[[str], None] = _unheard) -> Bundle:
     """Check all that can be checked of a bundle without trusting anybody and without running it.
 
     Args:
         blobs: where the bytes come from.
         outline: what ``outline_of`` returned for the same blobs, if it was called already.
+        begin: told the code of each step when it begins: ``layout``, ``closure``, ``schema``, ``graph``, ``golden``.
 
     Raises:
         IntegrityError: a byte, a digest, a listing, a document or the graph is not what it should be.
     """
+    begin("layout")
     shell = outline_of(blobs) if outline is None else outline
+    begin("closure")
     _check_predicates(shell)
     metadata, files = _metadata(blobs, shell)
     check_paths(files)
     data = _read_all(blobs, shell, files)
+    begin("schema")
     signature = view("model-signature", data[SIGNATURE_PATH], where=SIGNATURE_PATH)
     tolerance = view("tolerance", data[TOLERANCE_PATH], where=TOLERANCE_PATH)
     input_schema = strict_json(data[INPUT_SCHEMA_PATH], where=INPUT_SCHEMA_PATH)
@@ -80,7 +88,9 @@ def inspect(blobs: Blobs, *, outline: Outline | None = None) -> Bundle:
     _check_bill(data[MLBOM_PATH])
     check_tolerance(tolerance)
     check_input_schema(input_schema, signature)
+    begin("graph")
     _check_graph(data[MODEL_PATH], metadata, signature, files)
+    begin("golden")
     check_golden(files, inputs=len(signature.inputs), outputs=len(signature.outputs))
     bundle = Bundle(
         blobs=blobs,
