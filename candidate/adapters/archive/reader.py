@@ -14,10 +14,11 @@ import stat
 import threading
 import weakref
 from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Self, TypeVar
 
 from candidate.adapters.archive.form import (
@@ -44,7 +45,7 @@ _PARALLEL_BYTES = 4 << 20
 _Answer = TypeVar("_Answer", bytes, int)
 
 
-class Archive:
+class Archive(AbstractContextManager["Archive"]):
     """A bundle file, open for reading: the tar is checked when it opens, a blob when it is read.
 
     Use it as a context manager, or let it go: its one file descriptor closes with it.
@@ -94,16 +95,7 @@ class Archive:
         """Close the file; what was read stays valid."""
         self._close()
 
-    def __enter__(self) -> Self:
-        """Return the archive itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the file."""
         self.close()
 

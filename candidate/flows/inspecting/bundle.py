@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 from candidate.canonical import digest_of
 from candidate.documents.names import (
@@ -75,7 +74,7 @@ class Views:
 
 
 @dataclass(frozen=True)
-class Bundle:
+class Bundle(AbstractContextManager["Bundle"]):
     """A bundle whose bytes, closure, documents, graph and schemas agree with each other.
 
     Who made it is another question: see ``candidate.flows.verifying``.
@@ -207,16 +206,7 @@ class Bundle:
         if closing is not None:
             closing()
 
-    def __enter__(self) -> Self:
-        """Return the bundle itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the file behind the bundle."""
         self.close()
 

@@ -2,9 +2,9 @@
 
 import json
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from candidate.documents.names import MODEL_PATH
 from candidate.documents.view import View
@@ -26,7 +26,7 @@ BYTES_A_SECOND = 20_000_000
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from candidate.flows.replayer import main; main()"
 
 
-class Replayer:
+class Replayer(AbstractContextManager["Replayer"]):
     """A child process that replays one bundle; it starts at once and is ready when the bundle is verified."""
 
     def __init__(self) -> None:
@@ -111,16 +111,7 @@ class Replayer:
                 pipe.close()
         self._folder.cleanup()
 
-    def __enter__(self) -> Self:
-        """Return the replayer itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the child."""
         self.close()
 
