@@ -248,8 +248,8 @@ class _Verifier:
         members = len(bundle.views.manifest.files) + 1
         self.passed("closure", f"{members} members, every byte hashed, none missing and none extra")
         ops = len(bundle.views.manifest.onnx.ops)
-        files = len(bundle.views.manifest.onnx.external_data)
-        weights = f"weights in {files} members beside it" if files else "weights inside"
+        weights = ", ".join(bundle.views.manifest.onnx.external_data)
+        weights = f"weights in {weights}" if weights else "weights inside"
         self.passed("schema", f"{len(bundle.views.signature.inputs)} features, as the graph reads them")
         self.passed("graph", f"{ops} kinds of operators, known domains, {weights}, as the signature says")
         self.passed("golden", f"{bundle.views.tolerance.rows} rows for every input and output")
