@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from candidate.adapters.attest import new_key as new_key
     from candidate.adapters.signers import key_file as key_file
     from candidate.adapters.signers import key_info as key_info
+    from candidate.adapters.signers import keyless_signer as keyless_signer
     from candidate.adapters.signers import open_signer as open_signer
     from candidate.adapters.signers import write_key_file as write_key_file
     from candidate.adapters.transport.reference import Credentials as Credentials
@@ -66,7 +67,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "candidate.adapters.attest": ("Signer", "load_signer", "new_key"),
-    "candidate.adapters.signers": ("key_file", "key_info", "open_signer", "write_key_file"),
+    "candidate.adapters.signers": ("key_file", "key_info", "keyless_signer", "open_signer", "write_key_file"),
     "candidate.adapters.transport.reference": ("Credentials",),
     "candidate.adapters.trust": ("read_trust", "write_trust"),
     "candidate.documents.decision": ("Decision",),

@@ -85,4 +85,4 @@ def document_shape(document: type[Document]) -> Shape:
 def shapes_text() -> str:
     """The module."""
     shapes = {name: document_shape(document) for name, document in sorted(view._documents().items())}
-    return HEAD + pprint.pformat(shapes, width=118, sort_dicts=False) + "\n"
+    return HEAD + pprint.pformat(shapes, width=118, sort_dicts=False, compact=True) + "\n"

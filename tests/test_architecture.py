@@ -17,6 +17,7 @@ DOCUMENTS = (
     "names",
     "shapes",
     "publickey",
+    "identity",
     "where",
     "spec",
     "manifest",
@@ -32,7 +33,11 @@ DOCUMENTS = (
     "entry",
     "results",
 )
-ADAPTERS = ("attest", "signers")  # the second makes the first one's signers; no other two know each other
+ADAPTERS = (
+    "keyless",
+    "attest",
+    "signers",
+)  # the last makes attest's signers, who may be keyless; no other two know each other
 JUDGEMENT = ("state", "intervals", "metrics", "calibration", "latency", "multiplicity", "gate", "channel")
 FLOWS = (
     "progress",

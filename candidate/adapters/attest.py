@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from candidate.documents.identity import Identified, Party
 from candidate.documents.names import PAYLOAD_TYPE
 from candidate.documents.publickey import (
     ACCEPTED,
@@ -38,13 +39,18 @@ MAX_ATTESTATION_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Signer:
-    """Something that can sign, and its public key; where the private half lives is its own affair."""
+    """Something that can sign, and its public key; where the private half lives is its own affair.
+
+    An identity has no lasting key: it seals whole statements, and its id is the identity's.
+    """
 
     sign: Callable[[bytes], bytes] = field(repr=False)
     """Signs a message. ECDSA as DER over SHA-256; Ed25519 and ML-DSA over the message itself."""
     public_pem: str
     key_id: str
-    """sha256 of the public PEM, in hexadecimal."""
+    """sha256 of the public PEM, in hexadecimal; or the id of an identity."""
+    seal: Callable[[bytes], bytes] | None = field(default=None, repr=False)
+    """For an identity: returns the attestation of a statement, both as bytes."""
 
     @property
     def algorithm(self) -> Algorithm:
@@ -69,11 +75,18 @@ def signers_of(signer: Signer | Sequence[Signer] | None) -> tuple[Signer, ...]:
 
 @dataclass(frozen=True)
 class Attested:
-    """A statement whose signature held, and the id of the key it held under."""
+    """A statement whose signature held, and whose it was."""
 
     said: DocumentView
     """A view of the statement: its fields, and the very bytes that were verified."""
     key_id: str
+    """Id of the key, or of the identity."""
+    identity: Identified | None = None
+
+    @property
+    def signer(self) -> str:
+        """Who signed, for a message."""
+        return self.key_id[:12] if self.identity is None else self.identity.subject
 
     @property
     def statement(self) -> "Statement":
@@ -227,8 +240,11 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 def attest(statement: "Statement", signer: Signer) -> "Attestation":
     """Sign a statement; the same statement and key give the same bytes, but for ML-DSA, which is randomised.
 
+    An identity signs by a fresh key each time, so that its bytes differ too.
+
     Raises:
         UnavailableError: the cryptography library cannot sign deterministically, or the signer is out of reach.
+        IntegrityError: what sigstore made has another form than an attestation.
         RefusedError: the signer holds another key than it says.
     """
     from candidate.documents.statement import (
@@ -240,6 +256,8 @@ def attest(statement: "Statement", signer: Signer) -> "Attestation":
     )
 
     payload = statement.to_bytes()
+    if signer.seal is not None:
+        return Attestation.from_bytes(signer.seal(payload), where="keyless")
     mark = signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
     return Attestation(
         verification_material=VerificationMaterial(public_key=PublicKeyHint(hint=signer.key_id)),
@@ -267,31 +285,49 @@ def _envelope(data: bytes, *, where: str) -> tuple[Any, bytes, bytes]:
         raise IntegrityError(f"attestation of {len(data)} bytes, more than {MAX_ATTESTATION_BYTES}", where=where)
     attestation = view("attestation", data, where=where)
     envelope = attestation.dsse_envelope
-    if envelope.signatures[0].keyid != attestation.verification_material.public_key.hint:
+    if _is_certified(attestation):
+        if envelope.signatures[0].keyid:
+            raise IntegrityError("a key id beside a certificate", where=where)
+    elif envelope.signatures[0].keyid != attestation.verification_material.public_key.hint:
         raise IntegrityError("key id of the envelope is not the hint beside it", where=where)
     payload = _decoded(envelope.payload, where=where)
     return attestation, payload, _decoded(envelope.signatures[0].sig, where=where)
 
 
-def check(data: bytes, public_pems: Iterable[str], *, where: str = "") -> Attested:
-    """Return the statement inside an attestation that one of these keys signed.
+def _is_certified(attestation: Any) -> bool:
+    """Return whether an attestation, or the view of one, names its signer by a certificate."""
+    return hasattr(attestation.verification_material, "certificate")
 
-    The key id in the attestation only chooses which key to try.
+
+def check(data: bytes, parties: Iterable[Party], *, where: str = "") -> Attested:
+    """Return the statement inside an attestation that one of these keys or identities signed.
+
+    The key id or the certificate in the attestation only chooses which of them to try. An attestation by
+    certificate is never held against a key, nor one by key against an identity.
 
     Args:
         data: the attestation's bytes, untrusted.
-        public_pems: the keys that are trusted to say this; doubles count once.
+        parties: the keys (PEM) and identities that are trusted to say this; doubles count once.
         where: the file or blob, for the message.
 
     Raises:
         InputError: a given key is no public key of an accepted algorithm.
         IntegrityError: malformed, or not in canonical form.
-        RefusedError: none of the keys signed it.
+        RefusedError: none of them signed it.
+        UnavailableError: one of the identities may have, and sigstore is not installed.
     """
     place = where or "attestation"
     attestation, payload, mark = _envelope(data, where=place)
-    envelope = attestation.dsse_envelope
-    trusted = {key_id_of(pem): pem for pem in (public_key_pem(text) for text in public_pems)}
+    envelope, several = attestation.dsse_envelope, tuple(parties)
+    if _is_certified(attestation):
+        from candidate.adapters.keyless import check_certified
+
+        raw = attestation.verification_material.certificate.raw_bytes
+        identities = [party for party in several if isinstance(party, Identified)]
+        held, identity = check_certified(data, _decoded(raw, where=place), identities, where=place)
+        return Attested(said=view("statement", held, where=place), key_id=identity.id, identity=identity)
+    pems = (public_key_pem(party) for party in several if isinstance(party, str))
+    trusted = {key_id_of(pem): pem for pem in pems}
     key_id = envelope.signatures[0].keyid
     pem = trusted.get(key_id)
     if pem is None:
@@ -324,6 +360,21 @@ def unverified_view(data: bytes, *, where: str = "") -> DocumentView:
     place = where or "attestation"
     _, payload, _ = _envelope(data, where=place)
     return view("statement", payload, where=place)
+
+
+def unverified_signer(data: bytes, *, where: str = "") -> str:
+    """Return the id of the key or identity that an attestation names: to show, never to act on.
+
+    Raises:
+        IntegrityError: malformed, or not in canonical form, or with a certificate that names nobody.
+    """
+    place = where or "attestation"
+    attestation, _, _ = _envelope(data, where=place)
+    if not _is_certified(attestation):
+        return str(attestation.verification_material.public_key.hint)
+    from candidate.adapters.keyless import claimed
+
+    return claimed(_decoded(attestation.verification_material.certificate.raw_bytes, where=place), where=place).id
 
 
 def _statement(said: DocumentView) -> "Statement":

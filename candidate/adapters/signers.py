@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any, cast
 
+from candidate.adapters import keyless
 from candidate.adapters.attest import Signer, load_signer, verify_mark
 from candidate.documents.keyfile import KeyFile
 from candidate.documents.publickey import TITLES, Algorithm, algorithm_of, key_id_of, public_key_pem
@@ -124,6 +125,28 @@ def open_signer(data: bytes, passphrase: bytes | None = None, *, where: str = ""
         raise InputError("the HSM wants a PIN and none was given", where=place, hint="give it like a passphrase")
     remote = _opened(file, passphrase, place)
     return Signer(sign=_checked(remote, file, place), public_pem=file.public, key_id=key_id_of(file.public))
+
+
+def keyless_signer(
+    token: str | None = None, *, config: str | None = None, service: keyless.Service | None = None
+) -> Signer:
+    """Return a signer by identity: sigstore certifies it for some minutes, and its log keeps that it signed.
+
+    Args:
+        token: an OIDC token for sigstore; by default the one that this environment (CI) offers.
+        config: JSON of another sigstore than the public one.
+        service: one that is open already, in place of both.
+
+    Raises:
+        InputError: no token, one that cannot be used, or a configuration that cannot.
+        UnavailableError: sigstore is not installed, or could not be asked.
+    """
+    sealer = keyless.Sealer(keyless.service(config) if service is None else service, token)
+    return Signer(sign=_no_message, public_pem="", key_id=sealer.identity.id, seal=sealer.seal)
+
+
+def _no_message(message: bytes) -> bytes:
+    raise InputError(f"an identity signs statements, not {len(message)} bytes as they are", where="keyless")
 
 
 def _opened(file: KeyFile, passphrase: bytes | None, where: str) -> Any:

@@ -1,4 +1,4 @@
-"""Which keys may say what, read from ``trust.toml``: a closed, static policy.
+"""Which keys and identities may say what, read from ``trust.toml``: a closed, static policy.
 
 Source: The Update Framework's roles and thresholds, counted by key and never by key id.
 """
@@ -9,19 +9,26 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from candidate.canonical import MAX_DOCUMENT_BYTES
+from candidate.canonical import MAX_DOCUMENT_BYTES, canonical
+from candidate.documents.identity import Identified, Party, party_id
 from candidate.documents.names import PredicateName
 from candidate.documents.publickey import key_id_of, public_key_pem
-from candidate.documents.trust import RIGHTS, RoleKeys, RoleName, TrustPolicy
-from candidate.errors import InputError, RefusedError
+from candidate.documents.trust import RIGHTS, Identity, RoleKeys, RoleName, Sigstore, TrustPolicy
+from candidate.errors import InputError, IntegrityError, RefusedError
 
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
 _CHANNEL = re.compile(r"[a-z0-9*/-]+")
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_ROOT_KIND = "application/vnd.dev.sigstore.trustedroot"
+_ROOT_PARTS = ("tlogs", "certificateAuthorities", "ctlogs")
+MAX_ROOT_BYTES = 1024 * 1024
 
 
 def read_trust(path: Path | str) -> TrustPolicy:
-    """Read and check a trust policy; its keys come back in their canonical PEM.
+    """Read and check a trust policy; its keys come back in their canonical PEM, its root as canonical JSON.
+
+    The trusted root of sigstore lies in a file beside the policy, or in the policy itself. What comes back holds
+    it, so that nothing that the policy relies on can change later.
 
     Raises:
         InputError: unreadable, not TOML, an unknown key, or a policy that does not make sense.
@@ -37,12 +44,52 @@ def read_trust(path: Path | str) -> TrustPolicy:
             f"trust policy cannot be read: {reason}", where=str(path), hint="write one with: candidate trust"
         ) from error
     trust = TrustPolicy.from_toml(text, where=str(path))
+    if trust.sigstore is not None:
+        trust = trust.model_copy(update={"sigstore": _with_root(trust.sigstore, path)})
     check_trust(trust, where=str(path))
     roles = {
         role: keys.model_copy(update={"keys": tuple(public_key_pem(pem) for pem in keys.keys)})
         for role, keys in trust.roles.items()
     }
     return trust.model_copy(update={"roles": roles})
+
+
+def _with_root(sigstore: Sigstore, path: Path) -> Sigstore:
+    """Return the table with the root itself in place of the file that it names."""
+    text, place = sigstore.trusted_root, f"{path}: sigstore.trusted_root"
+    if not text.lstrip().startswith("{"):
+        file, place = path.parent / text, f"{path.parent / text}"
+        try:
+            with file.open("rb") as opened:
+                text = opened.read(MAX_ROOT_BYTES + 1).decode("utf-8")
+        except (OSError, ValueError) as error:
+            reason = (error.strerror or "") if isinstance(error, OSError) else "not UTF-8, or no path"
+            raise InputError(
+                f"trusted root cannot be read: {reason}",
+                where=place,
+                hint="name sigstore's trusted_root.json, beside the trust policy",
+            ) from error
+    return Sigstore(trusted_root=canonical(_root(text, place)).decode("utf-8"))
+
+
+def _root(text: str, where: str) -> dict[str, object]:
+    """Return the JSON of a trusted root; whether its keys are any good, sigstore says when it verifies.
+
+    Raises:
+        InputError: it is none.
+    """
+    hint = "take the trusted_root.json of the sigstore instance whose certificates you trust"
+    try:
+        root = json.loads(text) if len(text) <= MAX_ROOT_BYTES else None
+        canonical(root)
+    except (ValueError, RecursionError, IntegrityError) as error:
+        raise InputError("trusted root is not usable JSON", where=where, hint=hint) from error
+    if not isinstance(root, dict) or not str(root.get("mediaType")).startswith(_ROOT_KIND):
+        raise InputError("not a trusted root of sigstore", where=where, hint=hint)
+    for part in _ROOT_PARTS:
+        if not isinstance(root.get(part), list) or not root[part]:
+            raise InputError(f"the trusted root has no {part}", where=where, hint=hint)
+    return root
 
 
 def check_trust(trust: TrustPolicy, *, where: str) -> None:
@@ -53,31 +100,42 @@ def check_trust(trust: TrustPolicy, *, where: str) -> None:
         where: the file, for the message.
 
     Raises:
-        InputError: no role, a key that is none, one key twice or in two roles, a threshold that its
-            keys cannot reach, a predicate that its role may not say or that nobody may say though it is
-            required, a time that is none, a key id that is none.
+        InputError: no role, a key that is none, one key or identity twice or in two roles, a threshold that
+            they cannot reach, identities without a trusted root, a predicate that its role may not say or
+            that nobody may say though it is required, a time that is none, a key id that is none.
     """
     if not trust.roles:
         raise InputError("no role has a key", where=where, hint="give at least [roles.builder] keys")
     holders: dict[str, RoleName] = {}
     for role, keys in trust.roles.items():
         place = f"{where}: roles.{role}"
-        ids = [key_id_of(public_key_pem(pem, where=place)) for pem in keys.keys]
-        if len(set(ids)) != len(ids):
-            raise InputError("the same key is listed twice", where=place, hint="list each key once")
-        if keys.threshold > len(ids):
-            raise InputError(f"threshold {keys.threshold} of {len(ids)} keys can never be reached", where=place)
-        for key_id in ids if trust.distinct_roles else ():
-            other = holders.setdefault(key_id, role)
+        names = {key_id_of(public_key_pem(pem, where=place)): "key" for pem in keys.keys}
+        names |= {_identified(each).id: f"identity {each.subject}," for each in keys.identities}
+        if len(names) != len(keys.keys) + len(keys.identities):
+            raise InputError("the same key or identity is listed twice", where=place, hint="list each once")
+        if not names:
+            raise InputError("the role has neither keys nor identities", where=place, hint="give it keys = [...]")
+        if keys.threshold > len(names):
+            raise InputError(f"threshold {keys.threshold} of {len(names)} keys can never be reached", where=place)
+        for party, kind in names.items() if trust.distinct_roles else ():
+            other = holders.setdefault(party, role)
             if other != role:
                 raise InputError(
-                    f"key {key_id[:12]} also has the role {other}",
+                    f"{kind} {party[:12]} also has the role {other}",
                     where=place,
                     hint="give every role its own key; distinct_roles = false gives that protection up",
                 )
         _check_limits(keys, place)
         _check_rights(role, keys, place)
     _check_required(trust, where)
+    if trust.sigstore is not None:
+        _root(trust.sigstore.trusted_root, f"{where}: sigstore.trusted_root")
+    elif any(keys.identities for keys in trust.roles.values()):
+        raise InputError(
+            "identities, but no root of the certificates that name them",
+            where=f"{where}: sigstore",
+            hint='pin one: [sigstore] trusted_root = "trusted_root.json"',
+        )
     for key_id in trust.revoked.keys:
         if not _KEY_ID.fullmatch(key_id):
             raise InputError(
@@ -185,8 +243,31 @@ def allows(patterns: Iterable[str], channel: str) -> bool:
     )
 
 
-def standing_keys(trust: TrustPolicy, role: RoleName, *, predicate: PredicateName | None = None) -> tuple[str, ...]:
-    """Return a role's public keys (PEM) that are not revoked, whatever its dates say.
+def _identified(identity: Identity, trust: TrustPolicy | None = None) -> Identified:
+    root = "" if trust is None or trust.sigstore is None else trust.sigstore.trusted_root
+    return Identified(identity.issuer, identity.subject, root)
+
+
+def parties_of(trust: TrustPolicy, role: RoleName, *, where: str = "") -> tuple[Party, ...]:
+    """Return all that a role lists: its public keys (canonical PEM), then its identities, each with the pinned root.
+
+    Raises:
+        InputError: a key that is none.
+    """
+    keys = trust.roles.get(role)
+    if keys is None:
+        return ()
+    pems = dict.fromkeys(public_key_pem(pem, where=where) for pem in keys.keys)
+    return (*pems, *dict.fromkeys(_identified(each, trust) for each in keys.identities))
+
+
+def is_revoked(trust: TrustPolicy, party: str) -> bool:
+    """Return whether the key or identity with this id is revoked."""
+    return party in trust.revoked.keys or party in {_identified(each).id for each in trust.revoked.identities}
+
+
+def standing_keys(trust: TrustPolicy, role: RoleName, *, predicate: PredicateName | None = None) -> tuple[Party, ...]:
+    """Return a role's public keys (PEM) and identities that are not revoked, whatever its dates say.
 
     What was accepted while the role was valid stays accepted: a role that has run out must not
     take the way back from the person on call.
@@ -201,8 +282,7 @@ def standing_keys(trust: TrustPolicy, role: RoleName, *, predicate: PredicateNam
             keys are revoked.
     """
     _check_may_say(trust, role, predicate)
-    keys = trust.roles[role].keys if role in trust.roles else ()
-    standing = tuple(pem for pem in map(public_key_pem, keys) if key_id_of(pem) not in trust.revoked.keys)
+    standing = tuple(party for party in parties_of(trust, role) if not is_revoked(trust, party_id(party)))
     if not standing:
         raise RefusedError("no standing key", where=f"role {role}", hint="give the role a key that is not revoked")
     return standing
@@ -216,15 +296,15 @@ def keys_for(
     channel: str | None,
     signatures: int = 1,
     predicate: PredicateName | None = None,
-) -> tuple[str, ...]:
-    """Return the public keys (PEM) that may speak for a role now: no other key is ever tried.
+) -> tuple[Party, ...]:
+    """Return the public keys (PEM) and identities that may speak for a role now: nobody else is ever tried.
 
     Args:
         trust: whose word counts.
         role: the role that is needed.
         now: the time to judge validity at, aware.
         channel: where the role is used; null where no channel is concerned.
-        signatures: how many different keys the caller counts; a role that needs more is refused
+        signatures: how many different keys and identities the caller counts; a role that needs more is refused
             here, so that nobody forgets its threshold.
         predicate: what is to be said; null for the role's own word, see ``RIGHTS``.
 
@@ -248,11 +328,13 @@ def keys_for(
         raise RefusedError(
             f"the role needs {keys.threshold} signatures, {signatures} can be given here", where=where, hint=hint
         )
-    pems = {key_id_of(pem): pem for pem in (public_key_pem(text, where=where) for text in keys.keys)}
-    valid = tuple(pem for key_id, pem in pems.items() if key_id not in trust.revoked.keys)
+    parties = parties_of(trust, role, where=where)
+    valid = tuple(party for party in parties if not is_revoked(trust, party_id(party)))
     if len(valid) < keys.threshold:
         raise RefusedError(
-            f"{len(pems) - len(valid)} of the role's {len(pems)} keys are revoked", where=where, hint="give it new keys"
+            f"{len(parties) - len(valid)} of the role's {len(parties)} keys are revoked",
+            where=where,
+            hint="give it new keys",
         )
     return valid
 
@@ -263,6 +345,11 @@ def _text(value: str) -> str:
 
 def _texts(values: tuple[str, ...]) -> str:
     return "[" + ", ".join(_text(value) for value in values) + "]"
+
+
+def _identities(values: tuple[Identity, ...]) -> str:
+    rows = (f"{{ issuer = {_text(each.issuer)}, subject = {_text(each.subject)} }}" for each in values)
+    return "[" + ", ".join(rows) + "]"
 
 
 def write_trust(trust: TrustPolicy) -> str:
@@ -287,5 +374,9 @@ def write_trust(trust: TrustPolicy) -> str:
         for pem in keys.keys:
             lines += [f"# {key_id_of(public_key_pem(pem))}", f'"""\n{public_key_pem(pem)}""",']
         lines.append("]")
+        lines += [f"identities = {_identities(keys.identities)}"] if keys.identities else []
+    if trust.sigstore is not None:
+        lines += ["", "[sigstore]", f"trusted_root = {_text(trust.sigstore.trusted_root)}"]
     lines += ["", "[revoked]", f"keys = {_texts(trust.revoked.keys)}", f"digests = {_texts(trust.revoked.digests)}"]
+    lines += [f"identities = {_identities(trust.revoked.identities)}"] if trust.revoked.identities else []
     return "\n".join(lines) + "\n"

@@ -18,7 +18,9 @@ key = typer.Typer(
         "Keys: ECDSA P-256, Ed25519 or ML-DSA-65, PEM, encrypted by default; or key files that name a key in a KMS "
         "or an HSM. The passphrase or PIN is read from the file named by $CANDIDATE_KEY_PASSPHRASE_FILE, else from "
         "$CANDIDATE_KEY_PASSPHRASE, else asked for; never from the command line. For a second --key, the same "
-        "variables with _2 at the end go first."
+        "variables with _2 at the end go first. `--key keyless` signs by the identity that CI offers or "
+        "$SIGSTORE_ID_TOKEN holds, through sigstore, or the one whose client configuration "
+        "$CANDIDATE_SIGSTORE_CONFIG names."
     ),
 )
 

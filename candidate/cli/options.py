@@ -9,13 +9,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors, and the JSON if asked for.")]
 Key = Annotated[
     Path | None,
-    typer.Option("--key", help="Private key (PEM) or key file; its passphrase is read as `candidate key --help` says."),
+    typer.Option(
+        "--key",
+        help="Private key (PEM) or key file, its passphrase read as `candidate key --help` says; or `keyless`.",
+    ),
 ]
 Keys = Annotated[
     list[Path] | None,
     typer.Option(
         "--key",
-        help="Private key (PEM) or key file; its passphrase is read as `candidate key --help` says. "
+        help="Private key (PEM) or key file, its passphrase read as `candidate key --help` says; or `keyless`. "
         "Give it again to attest by a second key too.",
     ),
 ]

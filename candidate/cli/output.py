@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 PASSPHRASE = "CANDIDATE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable, not a secret
 PASSPHRASE_FILE = "CANDIDATE_KEY_PASSPHRASE_FILE"  # noqa: S105 - the same
 
+KEYLESS = "keyless"
+SIGSTORE_TOKEN = "SIGSTORE_ID_TOKEN"  # noqa: S105 - the same
+SIGSTORE_CONFIG = "CANDIDATE_SIGSTORE_CONFIG"
+
 
 def now() -> datetime:
     """Return this moment; the only clock of the command line."""
@@ -172,11 +176,17 @@ def secret_of(key: Path, data: bytes, *, number: int = 1) -> bytes | None:
 
 
 def signer(key: Path | None, *, number: int = 1) -> "Signer | None":
-    """Return the signer of a private key or key file."""
+    """Return the signer of a private key or key file, or of the identity that sigstore finds here."""
     if key is None:
         return None
-    from candidate.adapters.signers import PACKAGES, open_signer
+    from candidate.adapters.signers import PACKAGES, keyless_signer, open_signer
 
+    if str(key) == KEYLESS and not key.exists():
+        config = os.environ.get(SIGSTORE_CONFIG)
+        return keyless_signer(
+            os.environ.get(SIGSTORE_TOKEN) or None,
+            config=read_bytes(Path(config)).decode("utf-8", "replace") if config else None,
+        )
     if str(key).partition(":")[0] in PACKAGES and not key.exists():
         raise InputError(
             "a place of a key, where a file must be",

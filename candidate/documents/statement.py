@@ -1,7 +1,7 @@
 """What is signed and how it is wrapped: in-toto Statement v1 in DSSE in a sigstore bundle v0.3.
 
 Sources: in-toto attestation framework v1 (Statement), DSSE v1.0.2 (envelope, PAE), sigstore
-protobuf-specs bundle v0.3 in its JSON form with a public-key hint.
+protobuf-specs bundle v0.3 in its JSON form, with a public-key hint or with a certificate.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -39,7 +39,8 @@ class EnvelopeMark(Part):
     """One cryptographic mark of a DSSE envelope."""
 
     sig: Base64
-    keyid: str
+    keyid: str | None = None
+    """The hint of a key; beside a certificate absent or empty."""
 
 
 class Envelope(Part):
@@ -59,21 +60,102 @@ class PublicKeyHint(Part):
 
 
 class VerificationMaterial(Part):
-    """What a verifier needs beside the trusted key."""
+    """What a verifier needs beside the trusted key: which one to try."""
 
     public_key: Annotated[PublicKeyHint, Field(alias="publicKey")]
     tlog_entries: Annotated[tuple[JsonValue, ...], Field(alias="tlogEntries", max_length=0)] = ()
 
 
+MaterialBytes = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=65536)]
+HashBytes = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43}=$")]
+Unsigned = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,18})$")]
+"""An unsigned integer as protobuf's JSON writes one: a string."""
+
+
+class RawCertificate(Part):
+    """A signer's certificate, DER; the chain above it is the verifier's own."""
+
+    raw_bytes: Annotated[MaterialBytes, Field(alias="rawBytes")]
+
+
+class LogId(Part):
+    """Which log: the sha256 of its public key."""
+
+    key_id: Annotated[HashBytes, Field(alias="keyId")]
+
+
+class KindVersion(Part):
+    """What a log entry is: ``dsse`` 0.0.1 of Rekor v1, ``hashedrekord`` 0.0.2 of v2."""
+
+    kind: Literal["dsse", "hashedrekord"]
+    version: Literal["0.0.1", "0.0.2"]
+
+
+class InclusionPromise(Part):
+    """A log's signature over entry and time."""
+
+    signed_entry_timestamp: Annotated[MaterialBytes, Field(alias="signedEntryTimestamp")]
+
+
+class Checkpoint(Part):
+    """A log's signed size and root."""
+
+    envelope: Annotated[str, Field(min_length=1, max_length=16384)]
+
+
+class InclusionProof(Part):
+    """That an entry is in the log: its path in the Merkle tree (RFC 6962)."""
+
+    log_index: Annotated[Unsigned, Field(alias="logIndex")]
+    root_hash: Annotated[HashBytes, Field(alias="rootHash")]
+    tree_size: Annotated[Unsigned, Field(alias="treeSize")]
+    hashes: Annotated[tuple[HashBytes, ...], Field(max_length=64)]
+    checkpoint: Checkpoint
+
+
+class LogEntry(Part):
+    """An entry of a transparency log."""
+
+    log_index: Annotated[Unsigned, Field(alias="logIndex")]
+    log_id: Annotated[LogId, Field(alias="logId")]
+    kind_version: Annotated[KindVersion, Field(alias="kindVersion")]
+    integrated_time: Annotated[Unsigned | None, Field(alias="integratedTime")] = None
+    inclusion_promise: Annotated[InclusionPromise | None, Field(alias="inclusionPromise")] = None
+    inclusion_proof: Annotated[InclusionProof, Field(alias="inclusionProof")]
+    canonicalized_body: Annotated[MaterialBytes, Field(alias="canonicalizedBody")]
+
+
+class SignedTimestamp(Part):
+    """A time-stamping authority's response (RFC 3161), DER."""
+
+    signed_timestamp: Annotated[MaterialBytes, Field(alias="signedTimestamp")]
+
+
+class TimestampData(Part):
+    """When it was signed, by time-stamping authorities."""
+
+    rfc3161_timestamps: Annotated[tuple[SignedTimestamp, ...], Field(alias="rfc3161Timestamps", max_length=4)] = ()
+
+
+class CertificateMaterial(Part):
+    """What a verifier needs beside a trusted root: the certificate, and that a log has seen its use."""
+
+    certificate: RawCertificate
+    tlog_entries: Annotated[tuple[LogEntry, ...], Field(alias="tlogEntries", min_length=1, max_length=1)]
+    timestamp_verification_data: Annotated[TimestampData | None, Field(alias="timestampVerificationData")] = None
+
+
 class Attestation(Document):
-    """A signed statement as one sigstore-bundle JSON."""
+    """A signed statement as one sigstore-bundle JSON: by a key, or by an identity that a certificate names."""
+
+    omit_none: ClassVar[bool] = True
 
     max_bytes: ClassVar[int] = MAX_SMALL_BYTES
 
     media_type: Annotated[Literal["application/vnd.dev.sigstore.bundle.v0.3+json"], Field(alias="mediaType")] = (
         "application/vnd.dev.sigstore.bundle.v0.3+json"
     )
-    verification_material: Annotated[VerificationMaterial, Field(alias="verificationMaterial")]
+    verification_material: Annotated[VerificationMaterial | CertificateMaterial, Field(alias="verificationMaterial")]
     dsse_envelope: Annotated[Envelope, Field(alias="dsseEnvelope")]
 
 

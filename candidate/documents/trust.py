@@ -1,4 +1,4 @@
-"""``trust.toml``: which keys may say what."""
+"""``trust.toml``: which keys and identities may say what."""
 
 from typing import Annotated, Literal
 
@@ -22,13 +22,31 @@ RIGHTS: dict[RoleName, tuple[PredicateName, ...]] = {
 """All that a role may ever say, its own word first; a trust policy can only narrow it."""
 
 
-class RoleKeys(Part):
-    """The keys of one role, and what they may sign."""
+class Identity(Part):
+    """Whom a certificate names: compared as text, whole; there are no patterns."""
 
-    keys: Annotated[tuple[str, ...], Field(min_length=1)]
+    issuer: Annotated[str, StringConstraints(pattern=r"^https://[!-)+-~]+$", max_length=2048)]
+    """The OIDC issuer, as the certificate spells it."""
+    subject: Annotated[str, StringConstraints(pattern=r"^[!-)+-~]+$", max_length=2048)]
+    """A workflow's URI with its ref, or an e-mail address, as the certificate spells it."""
+
+
+class Sigstore(Part):
+    """Which certificates and logs are believed at all."""
+
+    trusted_root: Annotated[str, Field(min_length=1)]
+    """Sigstore's trusted root: in the file its path beside it; in a policy that was read, its canonical JSON text."""
+
+
+class RoleKeys(Part):
+    """The keys and identities of one role, and what they may sign."""
+
+    keys: tuple[str, ...] = ()
     """Public keys, each an SPKI PEM."""
+    identities: tuple[Identity, ...] = ()
+    """Identities that a certificate of the pinned root may name."""
     threshold: Annotated[int, Field(ge=1)] = 1
-    """How many different keys must have signed."""
+    """How many different keys and identities, counted together, must have signed."""
     predicates: tuple[PredicateName, ...] | None = None
     """What this role may say; null for all that its role may ever say."""
     channels: tuple[str, ...] = ("*",)
@@ -38,22 +56,25 @@ class RoleKeys(Part):
 
 
 class Revoked(Part):
-    """Keys and bundles that are no longer trusted, whatever else says so."""
+    """Keys, identities and bundles that are no longer trusted, whatever else says so."""
 
     keys: tuple[str, ...] = ()
     """Key ids: sha256 of the SPKI PEM, in hexadecimal."""
+    identities: tuple[Identity, ...] = ()
     digests: tuple[Digest, ...] = ()
 
 
 class TrustPolicy(Document):
-    """Roles, their keys, and what is revoked."""
+    """Roles, their keys and identities, and what is revoked."""
 
     kind: Literal["candidate.trust"] = "candidate.trust"
     version: Literal[1] = 1
     roles: dict[RoleName, RoleKeys]
     revoked: Revoked = Field(default_factory=Revoked)
+    sigstore: Sigstore | None = None
+    """The root of all certificates; without one no certificate is believed."""
     distinct_roles: bool = True
-    """No key may hold two roles; a builder's key can then never sign a decision."""
+    """No key or identity may hold two roles; a builder's can then never sign a decision."""
     required: tuple[PredicateName, ...] = ("release",)
     """What must have been said of a bundle, by a role that may, before ``verify`` accepts it."""
     max_decision_age_hours: Annotated[int, Field(ge=1)] = 24

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from candidate.adapters.archive import Archive, write_archive
-from candidate.adapters.attest import MAX_ATTESTATION_BYTES, unverified_statement
+from candidate.adapters.attest import MAX_ATTESTATION_BYTES, unverified_signer, unverified_statement
 from candidate.adapters.oci import Member, attestation_blobs, index_of, manifest_descriptor, release_statement
 from candidate.adapters.statements import integrity_statement
 from candidate.adapters.verdicts import claims_in
@@ -33,7 +33,7 @@ from candidate.documents.predicates import (
     TestResultPredicate,
 )
 from candidate.documents.results import Attached, AttachedItem
-from candidate.documents.statement import Attestation, Statement
+from candidate.documents.statement import Statement
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.inspecting import Bundle, inspect
@@ -65,7 +65,7 @@ class _Found:
 
     @property
     def key_id(self) -> str:
-        return Attestation.from_bytes(self.data).dsse_envelope.signatures[0].keyid
+        return unverified_signer(self.data, where=self.where)
 
 
 def attach(

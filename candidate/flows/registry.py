@@ -15,6 +15,7 @@ from candidate.canonical import canonical, digest_of
 from candidate.documents.decision import Decision
 from candidate.documents.entry import Artifact, Entry, Genesis, Preflight
 from candidate.documents.evidence import BundleRef
+from candidate.documents.identity import party_id
 from candidate.documents.manifest import ShaDigest
 from candidate.documents.names import DECISION_TYPE, ENTRY_TYPE
 from candidate.documents.results import ChannelStatus, History, HistoryEntry, Status
@@ -111,9 +112,9 @@ class Registry:
 
     def _checked(self, sequence: int, data: bytes) -> Logged:
         where = f"log entry {sequence}"
-        keys = self.genesis.trust.roles
-        pems = {pem for role in ("promoter", "oncall") if role in keys for pem in keys[role].keys}
-        attested = attest.check(data, sorted(pems), where=where)
+        policy, roles = self.genesis.trust, ROLES["rollback"]  # all that may ever sign an entry
+        parties = [party for role in roles for party in trust.parties_of(policy, role)]
+        attested = attest.check(data, parties, where=where)
         if attested.statement.predicate_type != ENTRY_TYPE:
             raise RefusedError(f"is attested as {attested.statement.predicate_type}", where=where)
         entry = Entry.from_bytes(canonical(attested.statement.predicate), where=where)
@@ -341,10 +342,10 @@ def check_role(
             role
             for role in ROLES[action]
             if role in policy.roles
-            and key_id in {attest.public_key_id(pem) for pem in policy.roles[role].keys}
+            and key_id in map(party_id, trust.parties_of(policy, role))
             and trust.allows(policy.roles[role].channels, channel)
         ]
-        if not held or key_id in policy.revoked.keys:
+        if not held or trust.is_revoked(policy, key_id):
             raise RefusedError(
                 f"key {key_id[:12]} may not {action} on {channel}",
                 where=where,

@@ -9,12 +9,13 @@ from candidate.errors import RefusedError
 
 if TYPE_CHECKING:  # whoever trusts one key reads no policy, and need not wait for what reads one
     from candidate.adapters.attest import Attested
+    from candidate.documents.identity import Party
     from candidate.documents.names import PredicateName
     from candidate.documents.trust import RoleName, TrustPolicy
 
 
 def check_enough(key_ids: Collection[str], needed: int, *, role: "RoleName") -> None:
-    """Refuse fewer different keys than a role needs. Key ids are digests of canonical keys, never what a file says.
+    """Refuse fewer different keys and identities than a role needs. Ids are digests of them, never what a file says.
 
     Raises:
         RefusedError: they are fewer.
@@ -68,8 +69,8 @@ def check_required(
     return wanted
 
 
-def _who_said(name: "PredicateName", attestations: Sequence[bytes], digest: str, keys: tuple[str, ...]) -> set[str]:
-    """Return the largest group of keys that signed one and the same statement of this kind about the bundle."""
+def _who_said(name: "PredicateName", attestations: Sequence[bytes], digest: str, keys: "tuple[Party, ...]") -> set[str]:
+    """Return the largest group of parties that signed one and the same statement of this kind about the bundle."""
     from candidate.documents.names import PREDICATE_TYPES
 
     groups: dict[bytes, set[str]] = {}

@@ -34,6 +34,7 @@ from candidate.flows.inspecting.members import own_file
 from candidate.flows.trusting import check_enough, check_required, check_revoked
 
 if TYPE_CHECKING:  # whoever trusts one key waits for none of these
+    from candidate.documents.identity import Party
     from candidate.documents.results import Verification
     from candidate.documents.trust import RoleName, TrustPolicy
     from candidate.flows.deciding import SignedDecision
@@ -92,14 +93,14 @@ class Verified:
         )
 
 
-def _releases(attestations: Iterable[bytes], digest: str, pems: Iterable[str]) -> dict[str, Attested]:
-    """Return, by key id, the release attestations about this content manifest that trusted keys made.
+def _releases(attestations: Iterable[bytes], digest: str, parties: "Iterable[Party]") -> dict[str, Attested]:
+    """Return, by id, the release attestations about this content manifest that trusted keys or identities made.
 
     Raises:
         IntegrityError: an attestation is malformed.
         RefusedError: none is what it should be; the message says of each why not.
     """
-    keys, reasons, held = tuple(pems), [], {}
+    keys, reasons, held = tuple(parties), [], {}
     for number, data in enumerate(attestations):
         try:
             attested = check(data, keys, where=f"attestation {number}")
@@ -134,12 +135,12 @@ def _check_predicate(bundle: Bundle, attested: Attested) -> None:
         )
 
 
-def _check_integrity(bundle: Bundle, pems: Iterable[str]) -> None:
+def _check_integrity(bundle: Bundle, parties: "Iterable[Party]") -> None:
     """A model signature by a trusted builder must list exactly this bundle's files; one by others says nothing."""
     manifest = bundle.views.manifest
     files = [*manifest.files, own_file(manifest.to_bytes())]
     expected = integrity_bytes(manifest.descriptor.name, manifest.descriptor.version, files)
-    keys = tuple(pems)
+    keys = tuple(parties)
     for number, data in enumerate(bundle.attestations):
         try:
             statement = check(data, keys, where=f"attestation {number}").said
@@ -153,19 +154,19 @@ def _check_integrity(bundle: Bundle, pems: Iterable[str]) -> None:
             )
 
 
-def check_release(bundle: Bundle, pems: Iterable[str], *, threshold: int = 1) -> str:
-    """Return the id of the trusted key that attested this bundle's name, version and digest.
+def check_release(bundle: Bundle, parties: "Iterable[Party]", *, threshold: int = 1) -> str:
+    """Return the id of the trusted key or identity that attested this bundle's name, version and digest.
 
     Args:
         bundle: as ``inspect`` returned it.
-        pems: public keys that may attest bundles.
+        parties: public keys and identities that may attest bundles.
         threshold: how many different ones of them must have.
 
     Raises:
         IntegrityError: an attestation is malformed.
         RefusedError: no release attestation about this bundle holds under enough of the keys.
     """
-    keys = tuple(pems)
+    keys = tuple(parties)
     held = _releases(bundle.attestations, bundle.digest, keys)
     check_enough(held, threshold, role=BUILDER)
     for attested in held.values():
@@ -185,7 +186,7 @@ class _Verifier:
             raise InputError(f"{what} was given", where="verify", hint="name the keys you trust: one of the two")
         self.trust, self.now, self.channel = trust, now, channel
         self.pinned = None if public_key is None else public_key_pem(public_key, where="public key")
-        self.keys: tuple[str, ...] = ()
+        self.keys: tuple[Party, ...] = ()
         self.checks: list[View] = []
         self.step = "archive"
         self.key_id = ""
@@ -235,7 +236,7 @@ class _Verifier:
         self.begin("attestation")
         held = self._release(shell)
         self.key_id = min(held)
-        self.passed("attestation", f"release signed by {', '.join(key[:12] for key in sorted(held))}")
+        self.passed("attestation", f"release signed by {', '.join(held[key].signer for key in sorted(held))}")
         bundle = inspect(blobs, outline=shell, begin=self.begin)
         self.begin("attestation")
         for attested in held.values():

@@ -1,6 +1,7 @@
 """The trust policy: who may say what, when and where."""
 
 import base64
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -11,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from candidate.adapters.attest import Signer, load_signer, new_key
 from candidate.adapters.trust import check_trust, keys_for, read_trust, standing_keys, write_trust
+from candidate.documents.identity import Identified
 from candidate.documents.names import PREDICATE_TYPES, PredicateName
 from candidate.documents.publickey import ALGORITHMS, Algorithm
-from candidate.documents.trust import RIGHTS, Revoked, RoleKeys, RoleName, TrustPolicy
+from candidate.documents.trust import RIGHTS, Identity, Revoked, RoleKeys, RoleName, Sigstore, TrustPolicy
 from candidate.errors import InputError, RefusedError
 
 
@@ -313,3 +315,133 @@ def test_one_key_in_two_point_forms_is_listed_twice(tmp_path: Path) -> None:
     assert pems[0] != pems[1]
     with pytest.raises(InputError, match="listed twice"):
         read_trust(written(tmp_path, f"[roles.builder]\nthreshold = 2\nkeys = [{keys}]\n"))
+
+
+IDENTITY = Identity(issuer="https://issuer.example.com", subject="https://example.com/ship.yml@refs/heads/main")
+ROOT = (
+    '{"certificateAuthorities":[{}],"ctlogs":[{}],'
+    '"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1","tlogs":[{}]}'
+)
+IDENTIFIED = TrustPolicy(roles={"builder": RoleKeys(identities=(IDENTITY,))}, sigstore=Sigstore(trusted_root=ROOT))
+TABLE = '[roles.builder]\nidentities = [{ issuer = "https://issuer.example.com", subject = "who@example.com" }]\n'
+
+
+def test_a_policy_of_identities_survives_writing_and_reading(tmp_path: Path, builder: Signer) -> None:
+    """With keys beside them or without, and with identities revoked; the root is in the file."""
+    keys = RoleKeys(keys=(builder.public_pem,), identities=(IDENTITY,), threshold=2)
+    both = IDENTIFIED.model_copy(update={"roles": {"builder": keys}, "revoked": Revoked(identities=(IDENTITY,))})
+
+    for policy in (IDENTIFIED, both):
+        assert read_trust(written(tmp_path, write_trust(policy))) == policy
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "beside"])
+def test_a_root_comes_back_in_the_policy(inline: object, tmp_path: Path) -> None:
+    """Named by a path beside the policy or written into it, in any spelling: one digest, and no file needed later."""
+    spelt = json.dumps(json.loads(ROOT), indent=1)
+    (tmp_path / "root.json").write_text(spelt)
+    text = TABLE + f"[sigstore]\ntrusted_root = {json.dumps(spelt) if inline else json.dumps('root.json')}\n"
+
+    read = read_trust(written(tmp_path, text))
+    assert read.sigstore == Sigstore(trusted_root=ROOT)
+    assert keys_for(read, "builder", now=datetime.now(UTC), channel=None) == (
+        Identified("https://issuer.example.com", "who@example.com", ROOT),
+    )
+    assert [party.root for party in standing_keys(read, "builder") if isinstance(party, Identified)] == [ROOT]
+
+
+@pytest.mark.parametrize(
+    ("root", "why"),
+    [
+        ("none.json", "cannot be read"),
+        (".", "cannot be read"),
+        ("nul\0", "cannot be read"),
+        ("bytes.json", "not UTF-8"),
+        ("large.json", "not usable JSON|not a trusted root"),
+        ("{", "not usable JSON"),
+        ('{"a":NaN}', "not usable JSON"),
+        ("{}", "not a trusted root"),
+        ("list.json", "not a trusted root"),
+        (ROOT.replace("trustedroot", "bundle"), "not a trusted root"),
+        (ROOT.replace('"ctlogs":[{}]', '"ctlogs":[]'), "has no ctlogs"),
+        (ROOT.replace('"tlogs":[{}]', '"tlogs":{}'), "has no tlogs"),
+    ],
+    ids=[
+        "no file",
+        "folder",
+        "no path",
+        "bytes",
+        "large",
+        "open",
+        "nan",
+        "empty",
+        "list",
+        "other kind",
+        "no logs",
+        "no list",
+    ],
+)
+def test_a_root_that_cannot_be_used_is_refused(root: str, why: str, tmp_path: Path) -> None:
+    """When the policy is read, not when the first certificate comes."""
+    (tmp_path / "bytes.json").write_bytes(b"\xff")
+    (tmp_path / "large.json").write_bytes(b" " * (1024 * 1024 + 1))
+    (tmp_path / "list.json").write_bytes(b"[]")
+
+    with pytest.raises(InputError, match=why):
+        read_trust(written(tmp_path, TABLE + f"[sigstore]\ntrusted_root = {json.dumps(root)}\n"))
+
+
+def test_identities_without_a_root_are_refused(tmp_path: Path) -> None:
+    """Nothing would certify them."""
+    with pytest.raises(InputError, match="no root") as caught:
+        read_trust(written(tmp_path, TABLE))
+    assert "trusted_root" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        {"issuer": "https://issuer.example.com", "subject": "https://example.com/*"},
+        {"issuer": "https://*", "subject": "x"},
+        {"issuer": "http://issuer.example.com", "subject": "x"},
+        {"issuer": "https://issuer.example.com", "subject": ""},
+        {"issuer": "https://issuer.example.com"},
+        {"subject": "x"},
+    ],
+    ids=["star", "any issuer", "plain http", "empty", "no subject", "no issuer"],
+)
+def test_an_identity_is_whole_and_no_pattern(identity: dict[str, str], tmp_path: Path) -> None:
+    """A star would be read as any text by people, and by nothing else."""
+    pairs = ", ".join(f"{key} = {json.dumps(value)}" for key, value in identity.items())
+
+    with pytest.raises(InputError):
+        read_trust(written(tmp_path, f"[roles.builder]\nidentities = [{{ {pairs} }}]\n"))
+
+
+def test_an_identity_holds_one_role_once(builder: Signer) -> None:
+    """As a key does; a threshold counts it once and no higher than there are parties."""
+    other = RoleKeys(keys=(builder.public_pem,), identities=(IDENTITY,))
+    policies = {
+        "also has the role builder": {**IDENTIFIED.roles, "approver": other},
+        "listed twice": {"builder": RoleKeys(identities=(IDENTITY, IDENTITY))},
+        "threshold 3 of 2": {"builder": other.model_copy(update={"threshold": 3})},
+        "neither keys nor identities": {"builder": RoleKeys()},
+    }
+    for why, roles in policies.items():
+        with pytest.raises(InputError, match=why):
+            check_trust(IDENTIFIED.model_copy(update={"roles": roles}), where="trust.toml")
+    check_trust(IDENTIFIED.model_copy(update={"roles": {"builder": other}}), where="trust.toml")
+
+
+def test_a_revoked_identity_is_left_out(builder: Signer, now: datetime) -> None:
+    """The role's key still works; a key of that id is not meant."""
+    roles: dict[RoleName, RoleKeys] = {"builder": RoleKeys(keys=(builder.public_pem,), identities=(IDENTITY,))}
+    policy = IDENTIFIED.model_copy(update={"roles": roles, "revoked": Revoked(identities=(IDENTITY,))})
+
+    assert keys_for(policy, "builder", now=now, channel=None) == (builder.public_pem,)
+    assert standing_keys(policy, "builder") == (builder.public_pem,)
+    alone = IDENTIFIED.model_copy(update={"revoked": policy.revoked})
+    with pytest.raises(RefusedError, match="revoked"):
+        keys_for(alone, "builder", now=now, channel=None)
+    with pytest.raises(RefusedError, match="no standing key"):
+        standing_keys(alone, "builder")
