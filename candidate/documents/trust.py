@@ -1,8 +1,8 @@
 """``trust.toml``: which keys and identities may say what."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
 from candidate.document import Digest, Document, Part
 from candidate.documents.names import PredicateName
@@ -22,6 +22,17 @@ RIGHTS: dict[RoleName, tuple[PredicateName, ...]] = {
 """All that a role may ever say, its own word first; a trust policy can only narrow it."""
 
 
+class _Grown(Part):
+    """A part that came to have more fields: unused, they are left out, so that registries made before still read."""
+
+    later: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        return {name: value for name, value in fields.items() if value or name not in self.later}
+
+
 class Identity(Part):
     """Whom a certificate names: compared as text, whole; there are no patterns."""
 
@@ -38,8 +49,10 @@ class Sigstore(Part):
     """Sigstore's trusted root: in the file its path beside it; in a policy that was read, its canonical JSON text."""
 
 
-class RoleKeys(Part):
+class RoleKeys(_Grown):
     """The keys and identities of one role, and what they may sign."""
+
+    later: ClassVar[tuple[str, ...]] = ("identities",)
 
     keys: tuple[str, ...] = ()
     """Public keys, each an SPKI PEM."""
@@ -55,8 +68,10 @@ class RoleKeys(Part):
     valid_until: Timestamp | None = None
 
 
-class Revoked(Part):
+class Revoked(_Grown):
     """Keys, identities and bundles that are no longer trusted, whatever else says so."""
+
+    later: ClassVar[tuple[str, ...]] = ("identities",)
 
     keys: tuple[str, ...] = ()
     """Key ids: sha256 of the SPKI PEM, in hexadecimal."""
@@ -64,8 +79,10 @@ class Revoked(Part):
     digests: tuple[Digest, ...] = ()
 
 
-class TrustPolicy(Document):
+class TrustPolicy(_Grown, Document):
     """Roles, their keys and identities, and what is revoked."""
+
+    later: ClassVar[tuple[str, ...]] = ("sigstore",)
 
     kind: Literal["candidate.trust"] = "candidate.trust"
     version: Literal[1] = 1

@@ -445,3 +445,14 @@ def test_a_revoked_identity_is_left_out(builder: Signer, now: datetime) -> None:
         keys_for(alone, "builder", now=now, channel=None)
     with pytest.raises(RefusedError, match="no standing key"):
         standing_keys(alone, "builder")
+
+
+def test_a_policy_of_keys_alone_has_the_bytes_it_always_had(trust: TrustPolicy) -> None:
+    """A registry made before there were identities still opens: unused, the fields are not written."""
+    data = trust.to_bytes()
+
+    assert b"identities" not in data
+    assert b"sigstore" not in data
+    assert TrustPolicy.from_bytes(data) == trust
+    assert {"sigstore", "roles"} <= json.loads(IDENTIFIED.to_bytes()).keys()
+    assert TrustPolicy.from_bytes(IDENTIFIED.to_bytes()) == IDENTIFIED
