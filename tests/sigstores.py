@@ -1,7 +1,8 @@
 """A sigstore of our own, whole but for the network: an authority, its log of certificates, and a log of signatures.
 
-It is made to the formats themselves (RFC 6962 for both logs' trees and the certificates' timestamps, Rekor v1's entries
-and notes, Fulcio's certificate profile), and sigstore-python's own verifier judges whether they are right.
+It is made to the formats themselves (RFC 6962 for both logs' trees and the certificates' timestamps, Rekor's entries of
+both versions and its notes, RFC 3161 for time stamps, Fulcio's certificate profile), and sigstore-python's own verifier
+judges whether they are right.
 """
 
 import base64
@@ -12,20 +13,25 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from asn1crypto import algos, cms, tsp
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from rfc3161_client import TimeStampResponse, decode_timestamp_response
 from sigstore import dsse
 from sigstore._internal.fulcio.client import FulcioCertificateSigningResponse
 from sigstore._internal.rekor import EntryRequestBody, RekorLogSubmitter
 from sigstore._internal.rekor.client import RekorClient
+from sigstore._internal.rekor.client_v2 import RekorV2Client
 from sigstore.hashes import Hashed
 from sigstore.models import TransparencyLogEntry, TrustedRoot
 from sigstore.oidc import IdentityToken
 from sigstore.sign import Signer as SigstoreSigner
 from sigstore.sign import SigningContext
+from sigstore_models.rekor.v1 import TransparencyLogEntry as EntryModel
 from sigstore_models.trustroot.v1 import TrustedRoot as TrustedRootModel
 
 from candidate.adapters.attest import Signer
@@ -195,10 +201,7 @@ class Log(RekorLogSubmitter):
                 },
             }
         )
-        other = hashlib.sha256(b"\0an older entry").digest()
-        root = hashlib.sha256(b"\1" + other + hashlib.sha256(b"\0" + body).digest()).digest()
-        note = f"log.test - 1\n2\n{b64(root)}\n"
-        mark = b64(log_id(self.key)[:4] + signature(self.key, note.encode()))
+        other, root, checkpoint = self._grown(body)
         seconds = int((datetime.now(UTC) + self.delay).timestamp())
         promised = {"body": b64(body), "integratedTime": seconds, "logID": log_id(self.key).hex(), "logIndex": 1}
         return TransparencyLogEntry._from_v1_response(
@@ -212,12 +215,20 @@ class Log(RekorLogSubmitter):
                             "treeSize": 2,
                             "rootHash": root.hex(),
                             "hashes": [other.hex()],
-                            "checkpoint": f"{note}\n\u2014 log.test {mark}\n",
+                            "checkpoint": checkpoint,
                         },
                     },
                 }
             }
         )
+
+    def _grown(self, body: bytes) -> tuple[bytes, bytes, str]:
+        """The other leaf of a tree with this entry, its root, and a checkpoint of it."""
+        other = hashlib.sha256(b"\0an older entry").digest()
+        root = hashlib.sha256(b"\1" + other + hashlib.sha256(b"\0" + body).digest()).digest()
+        note = f"log.test - 1\n2\n{b64(root)}\n"
+        mark = b64(log_id(self.key)[:4] + signature(self.key, note.encode()))
+        return other, root, f"{note}\n\u2014 log.test {mark}\n"
 
     def _build_dsse_request(  # type: ignore[override]  # the real one is no class method either
         self, envelope: dsse.Envelope, certificate: x509.Certificate
@@ -230,6 +241,110 @@ class Log(RekorLogSubmitter):
         raise NotImplementedError
 
 
+class Tiles(Log):
+    """Rekor v2: it says that an entry is there, and leaves it to others to say since when."""
+
+    def create_entry(self, request: EntryRequestBody) -> TransparencyLogEntry:
+        """The entry of a signature over an envelope's encoding."""
+        asked = request["hashedRekordRequestV002"]
+        data = {"algorithm": "SHA2_256", "digest": asked["digest"]}
+        spec = {"hashedRekordV002": {"data": data, "signature": asked["signature"]}}
+        body = canonical({"apiVersion": "0.0.2", "kind": "hashedrekord", "spec": spec})
+        other, root, checkpoint = self._grown(body)
+        proof = {
+            "logIndex": "1",
+            "treeSize": "2",
+            "rootHash": b64(root),
+            "hashes": [b64(other)],
+            "checkpoint": {"envelope": checkpoint},
+        }
+        entry = {
+            "logIndex": "1",
+            "logId": {"keyId": b64(log_id(self.key))},
+            "kindVersion": {"kind": "hashedrekord", "version": "0.0.2"},
+            "inclusionProof": proof,
+            "canonicalizedBody": b64(body),
+        }
+        return TransparencyLogEntry(EntryModel.from_dict(entry))
+
+    def _build_dsse_request(  # type: ignore[override]  # as above
+        self, envelope: dsse.Envelope, certificate: x509.Certificate
+    ) -> EntryRequestBody:
+        return RekorV2Client._build_dsse_request(envelope, certificate)
+
+
+class Clock:
+    """A time-stamping authority (RFC 3161)."""
+
+    url = "https://clock.test"
+
+    def __init__(self) -> None:
+        self.authority = Authority()
+        self.key = fresh()
+        self.delay = timedelta()
+        """How long after now it says that it is."""
+        self.certificate = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "clock")]))
+            .issuer_name(self.authority.name)
+            .public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(_START)
+            .not_valid_after(_START + timedelta(days=3650))
+            .add_extension(usage(certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.authority.key.public_key()), critical=False
+            )
+            .sign(self.authority.key, hashes.SHA256())
+        )
+
+    def request_timestamp(self, data: bytes) -> TimeStampResponse:
+        """That these bytes were there now."""
+        sha256 = algos.DigestAlgorithm({"algorithm": "sha256"})
+        moment = (datetime.now(UTC) + self.delay).replace(microsecond=0)
+        imprint = {
+            "hash_algorithm": {"algorithm": "sha256"},
+            "hashed_message": hashlib.sha256(data).digest(),
+        }
+        info = tsp.TSTInfo(
+            {"version": "v1", "policy": "1.2.3", "message_imprint": imprint, "serial_number": 1, "gen_time": moment}
+        ).dump()
+        own = asn1_x509.Certificate.load(self.certificate.public_bytes(Encoding.DER))
+        signed = cms.CMSAttributes(
+            [
+                cms.CMSAttribute({"type": "content_type", "values": ["tst_info"]}),
+                cms.CMSAttribute({"type": "message_digest", "values": [hashlib.sha256(info).digest()]}),
+            ]
+        )
+        signer = cms.SignerInfo(
+            {
+                "version": "v1",
+                "sid": cms.IssuerAndSerialNumber({"issuer": own.issuer, "serial_number": own.serial_number}),
+                "digest_algorithm": sha256,
+                "signed_attrs": signed,
+                "signature_algorithm": {"algorithm": "sha256_ecdsa"},
+                "signature": signature(self.key, signed.untag().dump()),
+            }
+        )
+        token = cms.SignedData(
+            {
+                "version": "v3",
+                "digest_algorithms": [sha256],
+                "encap_content_info": {"content_type": "tst_info", "content": cms.ParsableOctetString(info)},
+                "certificates": [own],
+                "signer_infos": [signer],
+            }
+        )
+        response = tsp.TimeStampResp(
+            {
+                "status": {"status": "granted"},
+                "time_stamp_token": cms.ContentInfo({"content_type": "signed_data", "content": token}),
+            }
+        )
+        return decode_timestamp_response(response.dump())
+
+
 def _hash(data: bytes) -> dict[str, str]:
     return {"algorithm": "sha256", "value": hashlib.sha256(data).hexdigest()}
 
@@ -240,6 +355,7 @@ class LocalSigstore:
 
     authority: Authority = field(default_factory=Authority)
     log: Log = field(default_factory=Log)
+    clock: Clock | None = None
 
     @property
     def root(self) -> str:
@@ -258,12 +374,17 @@ class LocalSigstore:
             "certChain": {"certificates": [certificate]},
             "validFor": since,
         }
-        whole = {
+        whole: dict[str, object] = {
             "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
             "tlogs": [keyed(self.log.key, "https://log.test")],
             "certificateAuthorities": [authority],
             "ctlogs": [keyed(self.authority.log, "https://certificates.test")],
         }
+        if self.clock is not None:
+            chain = [self.clock.certificate, self.clock.authority.certificate]
+            listed = [{"rawBytes": b64(each.public_bytes(Encoding.DER))} for each in chain]
+            clock = {"uri": self.clock.url, "certChain": {"certificates": listed}}
+            whole["timestampAuthorities"] = [{**authority, **clock}]
         return canonical(whole).decode()
 
     @property
@@ -275,7 +396,10 @@ class LocalSigstore:
     def service(self) -> Service:
         """What signs with it."""
         root = TrustedRoot(TrustedRootModel.from_json(self.root))
-        context = SigningContext(fulcio=cast("Any", self.authority), rekor=self.log, trusted_root=root)
+        clocks = [] if self.clock is None else [cast("Any", self.clock)]
+        context = SigningContext(
+            fulcio=cast("Any", self.authority), rekor=self.log, trusted_root=root, tsa_clients=clocks
+        )
         return Service(context, root)
 
     def signer(self, subject: str = SHIP, issuer: str = ISSUER) -> Signer:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,11 +27,12 @@ from candidate.adapters.attest import (
 )
 from candidate.adapters.oci import release_statement
 from candidate.adapters.signers import keyless_signer
+from candidate.adapters.trust import read_trust, standing_keys
 from candidate.canonical import canonical
 from candidate.documents.identity import Identified, party_id
 from candidate.documents.statement import Attestation
 from candidate.errors import CandidateError, InputError, IntegrityError, RefusedError, UnavailableError
-from tests.sigstores import ISSUER, SHIP, Authority, LocalSigstore, Log, identity_token
+from tests.sigstores import ISSUER, SHIP, Authority, Clock, LocalSigstore, Log, Tiles, identity_token
 
 STATEMENT = release_statement("tiny", "1.0.0", "sha256:" + "a" * 64)
 PAYLOAD = STATEMENT.to_bytes()
@@ -133,6 +136,37 @@ def test_a_certificate_signs_only_while_it_is_valid(local: LocalSigstore, ship: 
     for sigstore in (late, early):
         with pytest.raises(RefusedError, match="cert is not valid at validation time"):
             check(sigstore.seal(PAYLOAD), [ship])
+
+
+@pytest.mark.parametrize("kind", [Log, Tiles])
+def test_both_kinds_of_log_are_read_with_time_stamps(kind: type[Log]) -> None:
+    """Rekor v1 with a stamp beside its promise, as the public sigstore does it; v2, whose entries have no time."""
+    local = LocalSigstore(log=kind(), clock=Clock())
+    data = attest(STATEMENT, local.signer()).to_bytes()
+    material = json.loads(data)["verificationMaterial"]
+
+    assert len(material["timestampVerificationData"]["rfc3161Timestamps"]) == 1
+    assert ("integratedTime" in material["tlogEntries"][0]) == (kind is Log)
+    assert check(data, [Identified(ISSUER, SHIP, local.root)]).said.to_bytes() == PAYLOAD
+
+
+@pytest.mark.parametrize("minutes", [11, -11])
+def test_without_a_time_in_the_log_the_stamps_time_counts(minutes: int) -> None:
+    """A stamp outside of the certificate's ten minutes, one by another clock, or none at all."""
+    local = LocalSigstore(log=Tiles(), clock=Clock())
+    assert local.clock is not None
+    parties = [Identified(ISSUER, SHIP, local.root)]
+    good = local.seal(PAYLOAD)
+    local.clock.delay = timedelta(minutes=minutes)
+    with pytest.raises(RefusedError, match="cert is not valid at validation time"):
+        check(local.seal(PAYLOAD), parties)
+
+    strange = LocalSigstore(local.authority, local.log, Clock())
+    with pytest.raises(RefusedError, match="not enough sources of verified time"):
+        check(strange.seal(PAYLOAD), parties)
+    with pytest.raises(RefusedError, match="inclusion promise or signed timestamp"):
+        check(spoiled(good, lambda v: v["verificationMaterial"].pop("timestampVerificationData")), parties)
+    assert check(good, parties).signer == SHIP
 
 
 def test_an_old_attestation_stays_good() -> None:
@@ -345,6 +379,23 @@ def test_a_root_that_is_none_is_the_policys_mistake(root: str, signed: bytes) ->
     """Not the attestation's."""
     with pytest.raises(InputError, match="trusted root cannot be used"):
         check(signed, [Identified(ISSUER, SHIP, root)])
+
+
+def test_the_public_sigstores_own_roots_are_read(signed: bytes, tmp_path: Path) -> None:
+    """Those that the library brings; under them our own sigstore certifies nobody."""
+    roots = sorted(resources.files("sigstore").joinpath("_store").iterdir(), key=str)
+    found = [each.joinpath("trusted_root.json") for each in roots if each.is_dir() and "sig" in each.name]
+    for number, file in enumerate(found):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "trusted_root.json").write_bytes(file.read_bytes())
+        (folder / "trust.toml").write_text(
+            f'[roles.builder]\nidentities = [{{ issuer = "{ISSUER}", subject = "{SHIP}" }}]\n'
+            '[sigstore]\ntrusted_root = "trusted_root.json"\n'
+        )
+        with pytest.raises(RefusedError, match="failed to build timestamp certificate chain"):
+            check(signed, standing_keys(read_trust(folder / "trust.toml"), "builder"))
+    assert len(found) == 2
 
 
 def test_without_sigstore_a_trusted_identity_cannot_be_checked(

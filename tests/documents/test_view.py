@@ -16,19 +16,14 @@ from candidate.documents.names import EXPERIMENT_PATH, SIGNATURE_PATH, TOLERANCE
 from candidate.errors import CandidateError, IntegrityError
 from tests.bundles import release, tiny_recipe
 from tests.shapes import FILE, shapes_text
-from tests.sigstores import LocalSigstore
+from tests.sigstores import Clock, LocalSigstore, Tiles
 
 RECIPE = tiny_recipe()
 CONTENT = RECIPE.content()
 STATEMENT = release(CONTENT)
 ATTESTATION = attest(STATEMENT, load_signer(new_key(None), None)).to_bytes()
 CERTIFIED = LocalSigstore().seal(STATEMENT.to_bytes())
-STAMPED_JSON = json.loads(CERTIFIED)  # as Rekor v2 has it: a time stamp beside the entry, and no promise in it
-STAMPS = {"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]}
-STAMPED_JSON["verificationMaterial"]["timestampVerificationData"] = STAMPS
-for field in ("integratedTime", "inclusionPromise"):
-    del STAMPED_JSON["verificationMaterial"]["tlogEntries"][0][field]
-STAMPED = canonical(STAMPED_JSON)
+STAMPED = LocalSigstore(log=Tiles(), clock=Clock()).seal(STATEMENT.to_bytes())
 REFERRER, BLOBS = attestation_blobs(CONTENT.descriptor, ATTESTATION, STATEMENT.predicate_type)
 CONFIG = json.loads(CONTENT.manifest)["config"]["digest"]
 SAMPLES: dict[str, list[bytes]] = {
