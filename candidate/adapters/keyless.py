@@ -8,13 +8,11 @@ subject in the alternative name); the checks themselves are sigstore-python's ``
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from candidate.canonical import canonical
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
 INSTALL = "python -m pip install 'candidate[keyless]'"
 _ISSUER = "1.3.6.1.4.1.57264.1.1"
 _OTHER_NAME = "1.3.6.1.4.1.57264.1.7"
+_CLIENT = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
+_SIGNING = "application/vnd.dev.sigstore.signingconfig.v0.2+json"
 _ALMOST = timedelta(minutes=1)
 """A certificate that ends this soon is not begun with."""
 
@@ -126,15 +126,14 @@ def verified_payload(data: bytes, identity: Identified, *, where: str) -> bytes:
 def _verifier(root: str) -> "Verifier":
     """Return sigstore's verifier over a trusted root (JSON text); nothing is contacted."""
     try:
-        from sigstore.models import TrustedRoot
+        from sigstore.models import ClientTrustConfig
         from sigstore.verify import Verifier
     except ImportError as error:
         raise _missing("verify by an identity") from error
-    try:
-        with tempfile.TemporaryDirectory(prefix="candidate-") as scratch:  # the library reads a root from a file only
-            path = Path(scratch, "trusted_root.json")
-            path.write_text(root, encoding="utf-8")
-            return Verifier(trusted_root=TrustedRoot.from_file(str(path)))
+    try:  # the library reads a root from a file, or in a client's configuration, whose other half is for signing
+        kinds = {"mediaType": _CLIENT, "signingConfig": {"mediaType": _SIGNING}}
+        config = json.dumps({**kinds, "trustedRoot": json.loads(root)})
+        return Verifier(trusted_root=ClientTrustConfig.from_json(config).trusted_root)
     except Exception as error:
         said = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(

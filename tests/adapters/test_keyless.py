@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sigstore.models import Bundle, TrustedRoot
+from sigstore.models import Bundle, ClientTrustConfig, TrustedRoot
 from sigstore.verify import Verifier
 from sigstore.verify.policy import Identity as IdentityPolicy
 from sigstore_models.trustroot.v1 import TrustedRoot as TrustedRootModel
@@ -553,7 +553,7 @@ def test_an_environment_whose_offer_fails_is_unavailable(local: LocalSigstore, m
         keyless_signer(service=local.service)
 
 
-def test_another_sigstore_is_named_by_its_configuration(local: LocalSigstore) -> None:
+def test_another_sigstore_is_named_by_its_configuration(local: LocalSigstore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client trust configuration, which holds root and services; nothing is contacted until something is signed."""
     since = {"start": "2026-01-01T00:00:00Z"}
 
@@ -573,6 +573,9 @@ def test_another_sigstore_is_named_by_its_configuration(local: LocalSigstore) ->
     service = keyless.service(json.dumps(config))
 
     assert service.trusted_root._inner == local.service.trusted_root._inner
+    public = ClientTrustConfig.from_json(json.dumps(config))
+    monkeypatch.setattr(ClientTrustConfig, "production", lambda: public)  # which would ask the network
+    assert keyless.service().trusted_root._inner == local.service.trusted_root._inner
     for wrong in ("", "{}", json.dumps({**config, "signingConfig": {}})):
         with pytest.raises(InputError, match="configuration cannot be used"):
             keyless.service(wrong)
