@@ -27,7 +27,7 @@ Role = Literal[
     "dataset",
 ]
 TensorType = Literal["float32", "float64", "int64", "int32", "bool", "string"]
-Task = Literal["binary", "multiclass", "regression"]
+Task = Literal["binary", "multiclass", "multilabel", "regression", "anomaly", "transform"]
 
 
 class Tensor(Part):
@@ -50,11 +50,14 @@ class ModelSignature(Document):
     """One tensor of shape (batch, 1) for each feature, in feature order."""
     outputs: Annotated[tuple[Tensor, ...], Field(min_length=1), FailFast()]
     label_output: str
-    """Output with the predicted label (or value), shape (batch,)."""
+    """Output with the answer: a class for each row, shape (batch,) or (batch, 1); 1 or -1 of an anomaly
+    detector; the value or values of a regression or a transformer, shape (batch, values); for
+    multilabel 0 or 1 of each label, shape (batch, labels)."""
     score_output: str | None
-    """Output with class probabilities, shape (batch, classes); null for a regression."""
+    """Output with class or label probabilities, shape (batch, classes), or the anomaly score, shape
+    (batch, 1), lower for rows that are more abnormal; null for a regression and a transformer."""
     classes: Annotated[tuple[int | str | bool, ...], FailFast()]
-    """Class of each column of the scores; empty for a regression."""
+    """Class, or label, of each column of the scores; empty for a regression, an anomaly detector, a transformer."""
     positive: int | str | bool | None
     """The class whose probability is the score of a binary task."""
     threshold: float | None

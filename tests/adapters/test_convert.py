@@ -27,8 +27,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from candidate.adapters import convert as converting
-from candidate.adapters.convert import Column, ColumnKind, convert, dtype_of
+from candidate.adapters.convert import Column, ColumnKind, convert, dtype_of, naming
 from candidate.adapters.dataset import feeds
 from candidate.adapters.graph import Graph, canonical_graph, inspect_graph
 from candidate.adapters.runtime import Session
@@ -192,7 +191,7 @@ def test_the_filling_is_exact_to_the_last_bit() -> None:
 ODD = ["hours-per-week", "capital.gain", "my col", "a/b", "1st", "größe", "label", "probabilities", "variable"]
 
 
-@pytest.mark.parametrize("name", [*ODD, converting.JOINED, "input", "output_label", "scaled_number", "Su_C0"])
+@pytest.mark.parametrize("name", [*ODD, naming.JOINED, "input", "output_label", "scaled_number", "Su_C0"])
 @pytest.mark.parametrize("apart", [True, False])
 def test_every_column_keeps_its_name(name: str, apart: bool) -> None:  # noqa: FBT001 - a parameter
     """Whatever a column is called, also when the converter changes such names or uses them inside."""

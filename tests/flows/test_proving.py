@@ -18,7 +18,8 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from candidate.adapters.runtime import Session
 from candidate.errors import InputError
-from candidate.flows.proving import PARITY_ROWS, Proven, _plain_classes, columns_of, given_graph, golden_rows, prove
+from candidate.flows.proving import PARITY_ROWS, Proven, columns_of, given_graph, golden_rows, prove
+from candidate.flows.proving.signing import plain_classes
 from tests.bundles import tiny_model
 
 NUMBERS = ["age", "income"]
@@ -72,7 +73,7 @@ def test_a_nearer_precision_is_preferred_to_one_that_is_near_enough(monkeypatch:
     table["late"] = (np.sin(table["age"] / 9) + np.cos(table["income"] / 11) > 0).astype("int64")
     model = make_pipeline(StandardScaler(), RandomForestClassifier(10, max_depth=9, random_state=0))
     model.fit(table[NUMBERS], table["late"])
-    monkeypatch.setattr("candidate.flows.proving.MAX_MISMATCH", 1.0)
+    monkeypatch.setattr("candidate.flows.proving.ladder.MAX_MISMATCH", 1.0)
     narrow, wide = proven(model, table, NUMBERS, 32).parity, proven(model, table, NUMBERS).parity
 
     assert narrow is not None
@@ -184,8 +185,8 @@ def test_what_no_signature_can_state_is_refused(rows: pd.DataFrame, name: str) -
 def test_classes_between_whole_numbers_are_refused() -> None:
     """0.5 is no class that an answer could be compared with."""
     with pytest.raises(InputError, match=r"0\.5 is no class"):
-        _plain_classes([0.0, 0.5])
-    assert _plain_classes([np.float64(2.0), np.int64(3), np.str_("x"), np.True_]) == (2, 3, "x", True)
+        plain_classes([0.0, 0.5])
+    assert plain_classes([np.float64(2.0), np.int64(3), np.str_("x"), np.True_]) == (2, 3, "x", True)
 
 
 def test_a_model_fitted_on_bare_arrays_takes_its_features_in_order(rows: pd.DataFrame) -> None:

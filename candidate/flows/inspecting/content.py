@@ -212,6 +212,10 @@ def _check_graph(model: bytes, metadata: Any, signature: Any, files: tuple[Any, 
     _check_signature(signature, graph)
 
 
+CLASSLESS = frozenset({"regression", "anomaly", "transform"})
+"""Tasks whose answers are numbers."""
+
+
 def _check_signature(signature: Any, graph: "Graph") -> None:
     for what, said, found in (
         ("inputs", signature.inputs, graph.reads),
@@ -238,5 +242,5 @@ def _check_signature(signature: Any, graph: "Graph") -> None:
     binary = signature.task == "binary"
     if len(set(classes)) != len(classes) or (binary and (len(classes) != 2 or signature.positive not in classes)):  # noqa: PLR2004 - binary
         raise IntegrityError(f"classes {classes!r} do not fit a {signature.task} task", where=SIGNATURE_PATH)
-    if (signature.task == "regression") != (not classes):
+    if (signature.task in CLASSLESS) != (not classes):
         raise IntegrityError(f"classes {classes!r} do not fit a {signature.task} task", where=SIGNATURE_PATH)

@@ -1,0 +1,94 @@
+"""Turn a fitted scikit-learn estimator into one ONNX graph. Used at build time only.
+
+Where the converter's graph is not what a bundle needs, it is mended here: inputs get the columns'
+own names back, truth values come in as truth values, and missing numbers are filled in 64 bits too.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from candidate.adapters.convert.columns import Column, ColumnKind, dtype_of
+from candidate.adapters.convert.imputing import fill_in_double, fillings
+from candidate.adapters.convert.naming import converter_inputs, name_inputs
+from candidate.adapters.convert.unwrapping import cast_before_last, takes_columns, unwrapped
+from candidate.errors import InputError, UnavailableError
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["Column", "ColumnKind", "convert", "dtype_of"]
+
+
+OPSETS = {"": 18, "ai.onnx.ml": 3}
+"""Fixed, so that the graph does not depend on the converter's version; double thresholds need ai.onnx.ml 3."""
+
+
+def convert(
+    estimator: Any, columns: Sequence[Column], bits: Literal[32, 64], *, single: bool = False
+) -> "onnx.ModelProto":
+    """Convert a fitted estimator to a graph with one input of shape (batch, 1) for each column.
+
+    Args:
+        estimator: fitted.
+        columns: the features, in order.
+        bits: precision of numeric inputs and of all that follows.
+        single: cast to 32 bits before the last step. Trees hold 32-bit thresholds whatever comes
+            in, so a 64-bit scaler followed by one rounding is nearer to them than 64 bits are.
+
+    Raises:
+        InputError: some step has no ONNX form; the message names it.
+        UnavailableError: the build extra is not installed, or protobuf is too new for the converters.
+    """
+    plain = unwrapped(estimator)
+    apart = takes_columns(plain)
+    graph = _converted(cast_before_last(plain) if single else plain, columns, bits, apart=apart)
+    fill_in_double(graph.graph, list(fillings(plain, set())))
+    name_inputs(graph.graph, columns, apart=apart)
+    return graph
+
+
+def _converted(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64], *, apart: bool) -> "onnx.ModelProto":
+    try:
+        import skl2onnx
+        from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+    except ImportError as error:
+        raise UnavailableError(
+            f"the converter is not installed: {error}", hint="pip install 'candidate[build]'"
+        ) from error
+    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the converter will have to mend is nothing to its users
+            graph: onnx.ModelProto = skl2onnx.convert_sklearn(
+                estimator,
+                name="model",
+                initial_types=converter_inputs(columns, bits, apart=apart),
+                options={id(last): {"zipmap": False}} if hasattr(last, "classes_") else None,
+                target_opset=dict(OPSETS),
+            )
+    except (MissingConverter, MissingShapeCalculator) as error:
+        raise InputError(
+            f"a step of the pipeline has no ONNX form: {_first_sentence(error)}",
+            where="[model] source",
+            hint="replace the step by one that skl2onnx supports, or export the model to ONNX and name that file",
+        ) from error
+    except TypeError as error:
+        if "Expected an int, got a boolean" in str(error):
+            raise UnavailableError(
+                "protobuf 7 breaks the tree converters of skl2onnx",
+                hint="pip install 'protobuf<7'",
+            ) from error
+        raise InputError(f"cannot be converted: {_first_sentence(error)}", where="[model] source") from error
+    except (ValueError, RuntimeError, NotImplementedError, AttributeError, KeyError, IndexError) as error:
+        raise InputError(
+            f"cannot be converted: {type(error).__name__}: {_first_sentence(error)}",
+            where="[model] source",
+            hint="what wraps a whole pipeline goes inside it, around its last step; and every step must be fitted",
+        ) from error
+    return graph
+
+
+def _first_sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text[:300]
