@@ -44,11 +44,20 @@ if TYPE_CHECKING:
     from candidate.flows.attaching import attach as attach
     from candidate.flows.auditing import audit as audit
     from candidate.flows.building import build as build
+    from candidate.flows.collecting import gc as gc
     from candidate.flows.comparing import Comparison as Comparison
     from candidate.flows.comparing import compare as compare
     from candidate.flows.evaluating import evaluate as evaluate
+    from candidate.flows.explaining import why as why
+    from candidate.flows.fsck import fsck as fsck
+    from candidate.flows.holding import hold as hold
+    from candidate.flows.holding import quarantine as quarantine
+    from candidate.flows.holding import release as release
+    from candidate.flows.holding import unhold as unhold
     from candidate.flows.importing import import_bundle as import_bundle
     from candidate.flows.latency import bench as bench
+    from candidate.flows.mending import mirror as mirror
+    from candidate.flows.mending import repair as repair
     from candidate.flows.predicting import predict as predict
     from candidate.flows.releasing import Registry as Registry
     from candidate.flows.releasing import promote as promote
@@ -87,10 +96,15 @@ _HOMES = {
     "candidate.flows.attaching": ("attach",),
     "candidate.flows.auditing": ("audit",),
     "candidate.flows.building": ("build",),
+    "candidate.flows.collecting": ("gc",),
     "candidate.flows.comparing": ("Comparison", "compare"),
     "candidate.flows.evaluating": ("evaluate",),
+    "candidate.flows.explaining": ("why",),
+    "candidate.flows.fsck": ("fsck",),
+    "candidate.flows.holding": ("hold", "quarantine", "release", "unhold"),
     "candidate.flows.importing": ("import_bundle",),
     "candidate.flows.latency": ("bench",),
+    "candidate.flows.mending": ("mirror", "repair"),
     "candidate.flows.predicting": ("predict",),
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),
     "candidate.flows.reproducing": ("reproduce",),

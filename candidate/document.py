@@ -8,9 +8,16 @@ escapes, unsorted keys, unknown fields, NaN and integers that a double cannot ho
 import difflib
 import json
 import tomllib
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+)
 
 from candidate.canonical import MAX_DOCUMENT_BYTES, canonical, digest_of
 from candidate.errors import InputError, IntegrityError
@@ -37,6 +44,17 @@ class Part(BaseModel):
         serialize_by_alias=True,
         defer_build=True,  # a command pays only for the documents that it reads
     )
+
+
+class Grown(Part):
+    """A part that came to have more fields: unused, they are left out, so that what was written before still reads."""
+
+    later: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        return {name: value for name, value in fields.items() if value or name not in self.later}
 
 
 class Document(Part):

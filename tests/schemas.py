@@ -25,6 +25,7 @@ MODULES = (
     "predicates",
     "entry",
     "results",
+    "upkeep",
 )
 ABSTRACT = {"Document", "OciDocument", "Judged", "Predicate"}
 

@@ -32,6 +32,7 @@ DOCUMENTS = (
     "predicates",
     "entry",
     "results",
+    "upkeep",
 )
 ADAPTERS = (
     "keyless",
@@ -57,6 +58,11 @@ FLOWS = (
     "latency",
     "registry",
     "releasing",
+    "holding",
+    "explaining",
+    "fsck",
+    "collecting",
+    "mending",
     "comparing",
     "evaluating",
     "predicting",
@@ -69,7 +75,7 @@ FLOWS = (
     "reproducing",
     "starting",
 )
-CLI = ("options", "output", "quick", "bundles", "judging", "releasing", "keys", "transport", "app")
+CLI = ("options", "output", "quick", "bundles", "judging", "releasing", "upkeep", "keys", "transport", "app")
 FLOORS = ("errors", "canonical", "document", "documents", "fourth", "flows", "cli")
 FOURTH = {"adapters", "judgement", "report"}
 
@@ -128,7 +134,7 @@ def allowed(importer: str, imported: str) -> bool:
         "judgement": JUDGEMENT,
         "flows": FLOWS,
         "cli": CLI,
-        "report": ("words", "text", "markdown", "moving"),
+        "report": ("words", "channels", "text", "markdown", "moving"),
     }
     order = orders.get(wing, ())
     return room in order and other_room in order and order.index(other_room) < order.index(room)

@@ -11,7 +11,9 @@ from candidate.cli.options import Json, Key, Quiet, Trust
 RegistryDir = Annotated[Path, typer.Option("--registry", help="Folder of the registry.")]
 ChannelName = Annotated[str, typer.Option("--channel", help="MODEL/ENVIRONMENT, for example late-flights/prod.")]
 
-registry = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Create a registry.")
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")]
+
+registry = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Create, copy and mend a registry.")
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +32,7 @@ def registry_new(
 ) -> None:
     """Create an empty registry that trusts the keys of trust.toml."""
     from candidate.flows.releasing import Registry
-    from candidate.report.text import status_text
+    from candidate.report.channels import status_text
 
     policy = output.trust(trust, needed=True)
     created = Registry.create(folder, trust=policy, now=output.now())  # type: ignore[arg-type]  # needed: never None
@@ -44,13 +46,14 @@ def promote(
     registry: RegistryDir,
     channel: ChannelName,
     key: Key = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Make a challenger the champion, on a signed go for this champion; the way back is checked first."""
     from candidate.flows.releasing import Registry
     from candidate.flows.releasing import promote as flow
-    from candidate.report.text import moved_text
+    from candidate.report.channels import moved_text
 
     result = flow(
         bundle,
@@ -59,6 +62,7 @@ def promote(
         channel=channel,
         signer=output.needed_signer(key),
         now=output.now(),
+        dry_run=dry_run,
     )
     output.emit(result, moved_text(result), as_json=as_json, quiet=quiet)
 
@@ -70,14 +74,16 @@ def rollback(
     to: Annotated[
         str | None, typer.Option("--to", help="Digest or version; by default the last good champion.")
     ] = None,
+    steps: Annotated[int, typer.Option("--steps", help="How many good champions back.")] = 1,
     key: Key = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Return to the last good champion, or to the one named; it is verified and replayed first."""
     from candidate.flows.releasing import Registry
     from candidate.flows.releasing import rollback as flow
-    from candidate.report.text import moved_text
+    from candidate.report.channels import moved_text
 
     result = flow(
         registry=Registry.open(registry),
@@ -85,7 +91,9 @@ def rollback(
         signer=output.needed_signer(key),
         reason=reason,
         to=to,
+        steps=steps,
         now=output.now(),
+        dry_run=dry_run,
     )
     output.emit(result, moved_text(result), as_json=as_json, quiet=quiet)
 
@@ -98,7 +106,7 @@ def status(
 ) -> None:
     """Say which champion each channel has, since when, and where a rollback would return to."""
     from candidate.flows.releasing import Registry
-    from candidate.report.text import status_text
+    from candidate.report.channels import status_text
 
     result = Registry.open(registry).status(channel)
     output.emit(result, status_text(result), as_json=as_json, quiet=quiet)
@@ -112,7 +120,7 @@ def history(
 ) -> None:
     """List every promotion and rollback, with who and why."""
     from candidate.flows.releasing import Registry
-    from candidate.report.text import history_text
+    from candidate.report.channels import history_text
 
     result = Registry.open(registry).history(channel)
     output.emit(result, history_text(result), as_json=as_json, quiet=quiet)

@@ -1,16 +1,19 @@
 """The registry's log: the genesis document and the entries that follow it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from candidate.document import Digest, Document, Part
+from candidate.document import Digest, Document, Grown, Part
 from candidate.documents.trust import Timestamp, TrustPolicy
 
 Channel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$")]
 """``MODEL/ENVIRONMENT``, for example ``late-flights/prod``."""
 
-Action = Literal["promote", "rollback"]
+Action = Literal["promote", "rollback", "hold", "unhold", "quarantine", "release"]
+"""``promote`` and ``rollback`` move champions; ``hold`` stops promotions until ``unhold``; ``quarantine`` keeps
+one bundle off a channel until ``release``."""
+MOVING: frozenset[Action] = frozenset({"promote", "rollback"})
 
 
 class Genesis(Document):
@@ -57,8 +60,20 @@ class Move(Part):
     preflight: tuple[Preflight, ...]
 
 
-class Entry(Document):
+class Mark(Part):
+    """What a hold or a quarantine is about."""
+
+    channel: Channel
+    bundle: Digest | None
+    """The bundle that is kept off the channel, or let on again; null for a hold."""
+    until: Timestamp | None
+    """When a hold ends by itself; null if only ``unhold`` ends it, and for everything else."""
+
+
+class Entry(Grown, Document):
     """One entry of the log. Order is ``sequence``; ``time`` only informs."""
+
+    later: ClassVar[tuple[str, ...]] = ("marks",)
 
     kind: Literal["candidate.entry"] = "candidate.entry"
     version: Literal[1] = 1
@@ -68,7 +83,25 @@ class Entry(Document):
     """Digest of the exact bytes of the entry before, or of the genesis document."""
     time: Timestamp
     action: Action
-    moves: Annotated[tuple[Move, ...], Field(min_length=1)]
+    moves: tuple[Move, ...]
+    """Of a promotion or a rollback; one entry may move several channels."""
+    marks: tuple[Mark, ...] = ()
+    """Of every other action."""
     reason: str
     idempotency: str
     """Equal for two attempts at the same thing."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Every channel that the entry is about, as often as it names it."""
+        return (*(move.channel for move in self.moves), *(mark.channel for mark in self.marks))
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> "Entry":
+        wanted, other = (self.moves, self.marks) if self.action in MOVING else (self.marks, self.moves)
+        if not wanted or other:
+            raise ValueError(f"a {self.action} has {'moves' if self.action in MOVING else 'marks'}, and nothing else")
+        about = self.action in {"quarantine", "release"}
+        if any((mark.bundle is not None) != about or (mark.until and self.action != "hold") for mark in self.marks):
+            raise ValueError(f"these are not the marks of a {self.action}")
+        return self

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from candidate.document import Digest, Document, Part
 from candidate.documents.decision import Estimate, Outcome
+from candidate.documents.entry import Action
 from candidate.documents.evidence import BundleRef, DataFacts, Replay
 from candidate.documents.manifest import BundleManifest, ExperimentRecord, MemberFile, ModelSignature, Parity
 from candidate.documents.publickey import Algorithm
@@ -224,21 +225,33 @@ class Audit(Document):
     does_not: tuple[str, ...]
 
 
+class HoldStatus(Part):
+    """That nothing is promoted to a channel for now."""
+
+    sequence: int
+    """Log entry that says so."""
+    reason: str
+    until: str | None
+    """When it ends by itself."""
+
+
 class ChannelStatus(Part):
     """Who is champion of a channel, and where a rollback would return to."""
 
     channel: str
-    champion: BundleRef
+    champion: BundleRef | None
+    """Null where nothing was promoted yet."""
     since: str
     sequence: int
     """Log entry that made it champion."""
-    action: Literal["promote", "rollback"]
+    action: Action | None
     reason: str
-    by: str
+    by: str | None
     """Id of the key that signed the entry."""
     rollback_target: BundleRef | None
     rollback_chain: tuple[BundleRef, ...]
     quarantined: tuple[Digest, ...]
+    hold: HoldStatus | None
 
 
 class Status(Document):
@@ -254,14 +267,20 @@ class Status(Document):
 
 
 class HistoryEntry(Part):
-    """One channel's move in one entry of the log."""
+    """What one entry of the log says of one channel."""
 
     sequence: int
     time: str
-    action: Literal["promote", "rollback"]
+    action: Action
     channel: str
     from_: Annotated[BundleRef | None, Field(alias="from")]
-    to: BundleRef
+    """Champion before; null for a first release, and where nothing moved."""
+    to: BundleRef | None
+    """Champion after; null where nothing moved."""
+    bundle: Digest | None
+    """The bundle that it is about; null for a hold."""
+    until: str | None
+    """When a hold ends by itself."""
     reason: str
     by: str
     decision: Digest | None
@@ -270,7 +289,7 @@ class HistoryEntry(Part):
 
 
 class History(Document):
-    """Every promotion and rollback, oldest first."""
+    """Every promotion, rollback, hold and quarantine, oldest first."""
 
     kind: Literal["candidate.history"] = "candidate.history"
     version: Literal[1] = 1
@@ -283,7 +302,7 @@ class Moved(Document):
 
     kind: Literal["candidate.moved"] = "candidate.moved"
     version: Literal[1] = 1
-    action: Literal["promote", "rollback"]
+    action: Action
     channel: str
     from_: Annotated[BundleRef | None, Field(alias="from")]
     to: BundleRef
@@ -293,6 +312,26 @@ class Moved(Document):
     """Whether it was so before, and nothing was written."""
     skipped: tuple[str, ...]
     """Rollback targets that could not be verified, loaded or replayed, and why."""
+    dry_run: bool = False
+    """Whether it was only tried: nothing was written."""
+
+
+class Marked(Document):
+    """A channel was held, a bundle put under quarantine, or one of these ended; or it was so already."""
+
+    kind: Literal["candidate.marked"] = "candidate.marked"
+    version: Literal[1] = 1
+    action: Action
+    channel: str
+    bundle: Digest | None
+    until: str | None
+    reason: str
+    sequence: int
+    """Log entry that says so; 0 where none had to."""
+    already: bool
+    """Whether it was so before, and nothing was written."""
+    dry_run: bool
+    """Whether it was only tried: nothing was written."""
 
 
 class AttachedItem(Part):

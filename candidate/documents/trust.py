@@ -1,10 +1,10 @@
 """``trust.toml``: which keys and identities may say what."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
+from pydantic import Field, StringConstraints
 
-from candidate.document import Digest, Document, Part
+from candidate.document import Digest, Document, Grown, Part
 from candidate.documents.names import PredicateName
 
 RoleName = Literal["builder", "approver", "promoter", "oncall"]
@@ -20,17 +20,6 @@ RIGHTS: dict[RoleName, tuple[PredicateName, ...]] = {
     "oncall": ("entry",),
 }
 """All that a role may ever say, its own word first; a trust policy can only narrow it."""
-
-
-class _Grown(Part):
-    """A part that came to have more fields: unused, they are left out, so that registries made before still read."""
-
-    later: ClassVar[tuple[str, ...]] = ()
-
-    @model_serializer(mode="wrap")
-    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = handler(self)
-        return {name: value for name, value in fields.items() if value or name not in self.later}
 
 
 class Identity(Part):
@@ -49,7 +38,7 @@ class Sigstore(Part):
     """Sigstore's trusted root: in the file its path beside it; in a policy that was read, its canonical JSON text."""
 
 
-class RoleKeys(_Grown):
+class RoleKeys(Grown):
     """The keys and identities of one role, and what they may sign."""
 
     later: ClassVar[tuple[str, ...]] = ("identities",)
@@ -68,7 +57,7 @@ class RoleKeys(_Grown):
     valid_until: Timestamp | None = None
 
 
-class Revoked(_Grown):
+class Revoked(Grown):
     """Keys, identities and bundles that are no longer trusted, whatever else says so."""
 
     later: ClassVar[tuple[str, ...]] = ("identities",)
@@ -79,7 +68,7 @@ class Revoked(_Grown):
     digests: tuple[Digest, ...] = ()
 
 
-class TrustPolicy(_Grown, Document):
+class TrustPolicy(Grown, Document):
     """Roles, their keys and identities, and what is revoked."""
 
     later: ClassVar[tuple[str, ...]] = ("sigstore",)

@@ -6,28 +6,36 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from candidate.adapters import attest, trust
 from candidate.adapters.attest import Signer
 from candidate.adapters.stores.directory import DirectoryStore
 from candidate.canonical import canonical, digest_of
 from candidate.documents.decision import Decision
-from candidate.documents.entry import Artifact, Entry, Genesis, Preflight
+from candidate.documents.entry import Action, Artifact, Entry, Genesis, Preflight
 from candidate.documents.evidence import BundleRef
 from candidate.documents.identity import party_id
 from candidate.documents.manifest import ShaDigest
 from candidate.documents.names import DECISION_TYPE, ENTRY_TYPE
-from candidate.documents.results import ChannelStatus, History, HistoryEntry, Status
+from candidate.documents.results import ChannelStatus, History, HistoryEntry, HoldStatus, Status
 from candidate.documents.statement import Statement, Subject
 from candidate.documents.trust import RoleName, TrustPolicy
 from candidate.errors import InputError, IntegrityError, RefusedError, StaleError
 from candidate.flows.verifying import Bundle, check_release, inspect, replay
 from candidate.judgement.channel import LogState, extend, start
 
-Action = Literal["promote", "rollback"]
-ROLES: dict[Action, tuple[RoleName, ...]] = {"promote": ("promoter",), "rollback": ("oncall", "promoter")}
-"""Roles whose keys may sign an entry of each action."""
+ANYBODY: tuple[RoleName, ...] = ("oncall", "promoter")
+"""All roles that may ever sign an entry."""
+ROLES: dict[Action, tuple[RoleName, ...]] = {
+    "promote": ("promoter",),
+    "rollback": ANYBODY,
+    "hold": ANYBODY,
+    "unhold": ANYBODY,
+    "quarantine": ANYBODY,
+    "release": ("promoter",),
+}
+"""Roles whose keys may sign an entry of each action: to stop things takes less than to let them go on."""
 
 
 @dataclass(frozen=True)
@@ -107,24 +115,30 @@ class Registry:
             except StaleError as error:  # committed all the same: the log itself is broken
                 raise IntegrityError(error.message, where=error.where) from error
             if decisions:
-                self._check_decided(logged.entry)
+                self.check_decided(logged.entry)
             yield state, logged
 
     def _checked(self, sequence: int, data: bytes) -> Logged:
         where = f"log entry {sequence}"
-        policy, roles = self.genesis.trust, ROLES["rollback"]  # all that may ever sign an entry
-        parties = [party for role in roles for party in trust.parties_of(policy, role)]
+        policy = self.genesis.trust
+        parties = [party for role in ANYBODY for party in trust.parties_of(policy, role)]
         attested = attest.check(data, parties, where=where)
         if attested.statement.predicate_type != ENTRY_TYPE:
             raise RefusedError(f"is attested as {attested.statement.predicate_type}", where=where)
         entry = Entry.from_bytes(canonical(attested.statement.predicate), where=where)
         if attested.statement.to_bytes() != entry_statement(entry).to_bytes():
             raise IntegrityError("the statement does not fit the entry in it", where=where)
-        check_role(self.genesis.trust, entry.action, attested.key_id, [m.channel for m in entry.moves], where)
+        check_role(self.genesis.trust, entry.action, attested.key_id, list(entry.channels), where)
         return Logged(entry=entry, digest=digest_of(data), key_id=attested.key_id)
 
-    def _check_decided(self, entry: Entry) -> None:
-        """Hold every move to the decision that it cites: whoever wrote the entry may have been wrong, or worse."""
+    def check_decided(self, entry: Entry) -> None:
+        """Hold every move to the decision that it cites: whoever wrote the entry may have been wrong, or worse.
+
+        Raises:
+            IntegrityError: the decision's bytes are not what they should be.
+            RefusedError: no approver said go to this.
+            UnavailableError: the decision is gone.
+        """
         where, policy = f"log entry {entry.sequence}", self.genesis.trust
         for move in entry.moves:
             if move.decision is None:
@@ -168,48 +182,38 @@ class Registry:
             raise InputError(f"no channel {channel!r}", where=str(self.path), hint=f"this registry has: {known}")
         rows = []
         for name in sorted(state.channels) if channel is None else [channel]:
-            found, entry = state.channel(name), last[name]
-            if found.champion is None:  # pragma: no cover - a channel that is in the log has one
-                continue
+            found, moved = state.channel(name), last.get(name)
             chain = tuple(ref_of(artifact) for artifact in found.rollback)
             rows.append(
                 ChannelStatus(
                     channel=name,
-                    champion=ref_of(found.champion),
+                    champion=None if found.champion is None else ref_of(found.champion),
                     since=found.time,
                     sequence=found.sequence,
-                    action=entry.entry.action,
-                    reason=entry.entry.reason,
-                    by=entry.key_id,
+                    action=None if moved is None else moved.entry.action,
+                    reason="" if moved is None else moved.entry.reason,
+                    by=None if moved is None else moved.key_id,
                     rollback_target=chain[0] if chain else None,
                     rollback_chain=chain,
-                    quarantined=tuple(sorted(found.quarantined)),
+                    quarantined=tuple(sorted(found.quarantined | found.barred)),
+                    hold=None if found.hold is None else HoldStatus(**vars(found.hold)),
                 )
             )
         return Status(registry=state.registry, head=state.head, head_digest=state.head_digest, channels=tuple(rows))
 
     def history(self, channel: str | None = None) -> History:
-        """Return every move, oldest first, with who and why."""
-        rows, champions = [], dict[str, BundleRef]()
+        """Return every move, hold and quarantine, oldest first, with who and why."""
+        rows, champions = list[HistoryEntry](), dict[str, BundleRef]()
         for _, logged in self.log():
             for move in logged.entry.moves:
-                if channel is None or move.channel == channel:
-                    rows.append(
-                        HistoryEntry(
-                            sequence=logged.entry.sequence,
-                            time=logged.entry.time,
-                            action=logged.entry.action,
-                            channel=move.channel,
-                            from_=champions.get(move.channel),
-                            to=ref_of(move.to),
-                            reason=logged.entry.reason,
-                            by=logged.key_id,
-                            decision=move.decision,
-                            digest=logged.digest,
-                        )
-                    )
+                said = {"from_": champions.get(move.channel), "to": ref_of(move.to), "decision": move.decision}
+                rows.append(_event(logged, move.channel, bundle=move.to.bundle, until=None, **said))
                 champions[move.channel] = ref_of(move.to)
-        return History(registry=self.genesis.registry, entries=tuple(rows))
+            for mark in logged.entry.marks:
+                said = {"from_": None, "to": None, "decision": None}
+                rows.append(_event(logged, mark.channel, bundle=mark.bundle, until=mark.until, **said))
+        kept = tuple(row for row in rows if channel is None or row.channel == channel)
+        return History(registry=self.genesis.registry, entries=kept)
 
     def champion(self, channel: str) -> tuple[Bundle | None, int]:
         """Return the champion, its bytes checked, and the number of the last log entry."""
@@ -234,13 +238,7 @@ class Registry:
         """
         bundle = self._opened(artifact)
         check_builder(bundle, self.genesis.trust, now=None)
-        # In this process: it was replayed apart when it was verified, and whoever rolls back is in a hurry.
-        played = replay(bundle, bundle.session())
-        if not played.passed:
-            raise IntegrityError(
-                f"golden outputs differ by {played.max_difference:g}", where=f"{artifact.name} {artifact.version}"
-            )
-        return Preflight(bundle=artifact.bundle, rows=played.rows, max_difference=played.max_difference)
+        return played(bundle)
 
     def commit(self, entry: Entry, signer: Signer) -> None:
         """Check an entry against the log as it is now, sign it and append it.
@@ -266,12 +264,44 @@ class Registry:
             self.store.write_ref(move.channel, canonical(cache))
 
 
+def _event(logged: Logged, channel: str, **said: Any) -> HistoryEntry:
+    entry = logged.entry
+    return HistoryEntry(
+        sequence=entry.sequence,
+        time=entry.time,
+        action=entry.action,
+        channel=channel,
+        reason=entry.reason,
+        by=logged.key_id,
+        digest=logged.digest,
+        **said,
+    )
+
+
+def played(bundle: Bundle) -> Preflight:
+    """Load and replay a bundle that was looked into.
+
+    Raises:
+        IntegrityError: it does not load, or its golden rows come out otherwise.
+    """
+    # In this process: it was replayed apart when it was verified, and whoever rolls back is in a hurry.
+    found = replay(bundle, bundle.session())
+    if not found.passed:
+        raise IntegrityError(
+            f"golden outputs differ by {found.max_difference:g}", where=f"{bundle.ref.name} {bundle.ref.version}"
+        )
+    return Preflight(bundle=bundle.ref.digest, rows=found.rows, max_difference=found.max_difference)
+
+
 def entry_statement(entry: Entry) -> Statement:
-    """Return the in-toto statement of a log entry; its subjects are the bundles that become champion."""
-    digests = sorted({move.to.bundle: move.to for move in entry.moves}.items())
+    """Return the in-toto statement of a log entry; its subjects are the bundles that it is about."""
+    named = {move.to.bundle: f"{move.to.name}-{move.to.version}" for move in entry.moves}
+    named |= {mark.bundle: mark.channel for mark in entry.marks if mark.bundle is not None}
+    if not named:  # a hold is about a channel: the log itself is what it speaks of
+        named = {entry.previous: "log"}
     subjects = tuple(
-        Subject(name=f"{to.name}-{to.version}", digest=ShaDigest(sha256=digest.removeprefix("sha256:")))
-        for digest, to in digests
+        Subject(name=name, digest=ShaDigest(sha256=digest.removeprefix("sha256:")))
+        for digest, name in sorted(named.items())
     )
     return Statement(subject=subjects, predicate_type=ENTRY_TYPE, predicate=entry.model_dump(mode="json"))
 

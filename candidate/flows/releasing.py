@@ -6,7 +6,7 @@ from pathlib import Path
 from candidate.adapters.archive import Archive, write_archive
 from candidate.adapters.attest import Signer
 from candidate.documents.decision import Decision
-from candidate.documents.entry import Artifact, Entry, Move, Preflight
+from candidate.documents.entry import Action, Artifact, Entry, Move, Preflight
 from candidate.documents.results import Moved
 from candidate.errors import (
     CandidateError,
@@ -17,13 +17,14 @@ from candidate.errors import (
     UnavailableError,
 )
 from candidate.flows.deciding import SignedDecision, check_decision, check_fresh
-from candidate.flows.registry import Action, Registry, check_builder, check_role, moment, ref_of, timestamp
+from candidate.flows.registry import Registry, check_builder, check_role, moment, played, ref_of, timestamp
 from candidate.flows.verifying import inspect
 from candidate.judgement.channel import (
     ChannelState,
     LogState,
     chain_after_promotion,
     chain_after_rollback,
+    check_open,
     plan_rollback,
     same_target,
 )
@@ -39,6 +40,7 @@ def promote(
     channel: str,
     signer: Signer,
     now: datetime | None = None,
+    dry_run: bool = False,
 ) -> Moved:
     """Make a challenger the champion of a channel.
 
@@ -53,6 +55,7 @@ def promote(
         channel: ``MODEL/ENVIRONMENT``.
         signer: a promoter's key.
         now: time of the entry; by default this moment.
+        dry_run: check everything and write nothing.
 
     Raises:
         StaleError: the champion is not the one the challenger was compared with.
@@ -75,6 +78,7 @@ def promote(
             f"the decision is {signed.decision.outcome}, not go", where="decision", hint="candidate show says why"
         )
     check_fresh(signed.decision, now, max_age_hours=policy.max_decision_age_hours)
+    check_open(before, channel, signed.decision.challenger.digest, timestamp(now), "--channel")
     champion = None if before.champion is None else before.champion.bundle
     compared = None if signed.decision.champion is None else signed.decision.champion.digest
     if champion != compared:
@@ -95,21 +99,29 @@ def promote(
             bundle=opened.ref.digest, index=opened.index_digest, name=opened.ref.name, version=opened.ref.version
         )
         way_back = [] if before.champion is None else [_preflighted(registry, before.champion)]
+        if dry_run:
+            played(opened)
+            move = _forward(before, artifact, channel, signed.digest, tuple(way_back))
+            return _moved("promote", move, before.champion, state.head + 1, dry_run=True)
         for digest in archive.sizes:
             registry.store.put_chunks(digest, archive.chunks(digest))
         registry.store.put_blob(archive.index)
     registry.store.put_blob(signed.data)
-    move = Move(
-        channel=channel,
-        from_=champion,
-        to=artifact,
-        rollback=chain_after_promotion(before, artifact),
-        decision=signed.digest,
-        preflight=(*way_back, registry.preflight(artifact)),
-    )
+    move = _forward(before, artifact, channel, signed.digest, (*way_back, registry.preflight(artifact)))
     reason = f"{signed.decision.outcome} by {signed.key_id[:12]}"
     registry.commit(_entry(registry, state, "promote", move, reason, signed.digest, now), signer)
     return _moved("promote", move, before.champion, state.head + 1)
+
+
+def _forward(before: ChannelState, to: Artifact, channel: str, decision: str, preflight: tuple[Preflight, ...]) -> Move:
+    return Move(
+        channel=channel,
+        from_=None if before.champion is None else before.champion.bundle,
+        to=to,
+        rollback=chain_after_promotion(before, to),
+        decision=decision,
+        preflight=preflight,
+    )
 
 
 def _check_is_for(decision: Decision, registry: Registry, channel: str) -> None:
@@ -180,6 +192,7 @@ def _moved(
     *,
     already: bool = False,
     skipped: tuple[str, ...] = (),
+    dry_run: bool = False,
 ) -> Moved:
     return Moved(
         action=action,
@@ -190,6 +203,7 @@ def _moved(
         sequence=sequence,
         already=already,
         skipped=skipped,
+        dry_run=dry_run,
     )
 
 
@@ -200,7 +214,9 @@ def rollback(
     signer: Signer,
     reason: str,
     to: str | None = None,
+    steps: int = 1,
     now: datetime | None = None,
+    dry_run: bool = False,
 ) -> Moved:
     """Return a channel to its last good champion, or to the one named.
 
@@ -214,7 +230,9 @@ def rollback(
         signer: an oncall's or a promoter's key.
         reason: why; signed and kept.
         to: digest, beginning of one, or version; by default the nearest target that works.
+        steps: how many good champions back, where ``to`` does not say it.
         now: time of the entry; by default this moment.
+        dry_run: check everything, the targets too, and write nothing.
 
     Raises:
         InputError: no reason, no such channel, or ``to`` fits nothing.
@@ -239,7 +257,7 @@ def rollback(
         registry.store.settle(before.sequence)
         return _moved("rollback", standing, before.champion, before.sequence, already=True)
     skipped = []
-    for target in plan_rollback(state, channel, to):
+    for target in _targets(state, channel, to, steps):
         try:
             checked = registry.preflight(target)
         except CandidateError as error:
@@ -255,16 +273,31 @@ def rollback(
         )
         same = f"rollback:{state.head_digest}:{target.bundle}"
         try:
-            registry.commit(_entry(registry, state, "rollback", move, reason.strip(), same, now), signer)
+            if not dry_run:
+                registry.commit(_entry(registry, state, "rollback", move, reason.strip(), same, now), signer)
         except IndeterminateError as error:  # a bare rollback again would go one further, if this one is there
             hint = f"run it again with --to {target.bundle} and nothing happens twice"
             raise IndeterminateError(error.message, where=error.where, hint=hint) from error
-        return _moved("rollback", move, before.champion, state.head + 1, skipped=tuple(skipped))
+        return _moved("rollback", move, before.champion, state.head + 1, skipped=tuple(skipped), dry_run=dry_run)
     raise UnavailableError(
         f"no rollback target can be relied on: {'; '.join(skipped)}",
         where=channel,
         hint="restore the registry's blobs from a copy, or take the channel out of service",
     )
+
+
+def _targets(state: LogState, channel: str, to: str | None, steps: int) -> tuple[Artifact, ...]:
+    targets = plan_rollback(state, channel, to)
+    if steps < 1 or (to is not None and steps != 1):
+        raise InputError(
+            "say how many champions back, or which one", where="--steps", hint="a whole number from 1 on, without --to"
+        )
+    if steps > len(targets):
+        names = ", ".join(f"{artifact.version} ({artifact.bundle[7:19]})" for artifact in targets)
+        raise UnavailableError(
+            f"{channel} can go back {len(targets)} steps, not {steps}", where="--steps", hint=f"nearest first: {names}"
+        )
+    return targets[steps - 1 :]
 
 
 def _check_only_one(before: ChannelState, champion: Artifact, to: str) -> None:

@@ -8,8 +8,22 @@ into anything.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from candidate.documents.entry import Artifact, Entry, Genesis, Move
+from candidate.documents.entry import Artifact, Entry, Genesis, Mark, Move
 from candidate.errors import InputError, IntegrityError, RefusedError, StaleError, UnavailableError
+
+
+@dataclass(frozen=True)
+class Hold:
+    """That nothing is promoted to a channel for now; whoever must can still roll back."""
+
+    sequence: int
+    reason: str
+    until: str | None
+    """When it ends by itself."""
+
+    def stands(self, time: str) -> bool:
+        """Return whether it still holds at a time as our documents write it, which sort as text."""
+        return self.until is None or time < self.until
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,9 @@ class ChannelState:
     """Where to return to, nearest first: earlier champions that nobody rolled back from."""
     quarantined: frozenset[str] = frozenset()
     """Bundles that were rolled back from here; only a new decision brings one back."""
+    barred: frozenset[str] = frozenset()
+    """Bundles that somebody put under quarantine here; not even a new decision brings one back before its release."""
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True)
@@ -68,9 +85,10 @@ def extend(state: LogState, entry: Entry, entry_digest: str) -> LogState:
     if entry.previous != state.head_digest:
         raise IntegrityError(f"chains to {entry.previous}, the entry before is {state.head_digest}", where=where)
     channels, decisions = dict(state.channels), state.decisions
-    touched = [move.channel for move in entry.moves]
-    if len(set(touched)) != len(touched):
-        raise RefusedError("moves a channel twice", where=where)
+    if len(set(entry.channels)) != len(entry.channels):
+        raise RefusedError("names a channel twice", where=where)
+    for mark in entry.marks:
+        channels[mark.channel] = marked(state.channel(mark.channel), mark, entry)
     for move in entry.moves:
         before = state.channel(move.channel)
         champion = None if before.champion is None else before.champion.bundle
@@ -82,11 +100,64 @@ def extend(state: LogState, entry: Entry, entry_digest: str) -> LogState:
             )
         if entry.action == "promote":
             decisions = _used(decisions, move, where)
+            check_open(before, move.channel, move.to.bundle, entry.time, where)
             after = _promoted(before, move, where)
         else:
             after = _rolled_back(before, move, where)
         channels[move.channel] = replace(after, champion=move.to, sequence=entry.sequence, time=entry.time)
     return LogState(state.registry, entry.sequence, entry_digest, channels, decisions)
+
+
+def check_open(before: ChannelState, channel: str, bundle: str, time: str, where: str) -> None:
+    """Refuse a promotion to a channel that is held, or of a bundle that is barred from it.
+
+    Args:
+        before: the channel as it is.
+        channel: its name.
+        bundle: digest of the bundle to be promoted.
+        time: of the promotion.
+        where: the entry or the option, for the message.
+
+    Raises:
+        RefusedError: it is.
+    """
+    if before.hold is not None and before.hold.stands(time):
+        until = "" if before.hold.until is None else f" until {before.hold.until}"
+        raise RefusedError(
+            f"{channel} is held{until} since entry {before.hold.sequence}: {before.hold.reason}",
+            where=where,
+            hint="promote when it is over, or end it: candidate unhold",
+        )
+    if bundle in before.barred:
+        raise RefusedError(
+            f"{bundle} is under quarantine on {channel}",
+            where=where,
+            hint="`candidate why` says since when and why; candidate quarantine --release lets it on again",
+        )
+
+
+def marked(before: ChannelState, mark: Mark, entry: Entry) -> ChannelState:
+    """Return a channel after a hold, a quarantine, or the end of one."""
+    where = f"log entry {entry.sequence}"
+    if entry.action == "hold":
+        return replace(before, hold=Hold(sequence=entry.sequence, reason=entry.reason, until=mark.until))
+    if entry.action == "unhold":
+        if before.hold is None:
+            raise RefusedError(f"{mark.channel} is not held", where=where)
+        return replace(before, hold=None)
+    bundle = str(mark.bundle)
+    if entry.action == "release":
+        if bundle not in before.barred:
+            raise RefusedError(f"{bundle} is not under quarantine on {mark.channel}", where=where)
+        return replace(before, barred=before.barred - {bundle})
+    if before.champion is not None and before.champion.bundle == bundle:
+        raise RefusedError(
+            f"{bundle} is champion of {mark.channel}",
+            where=where,
+            hint="roll back: that puts it under quarantine, and something better in its place",
+        )
+    rest = tuple(artifact for artifact in before.rollback if artifact.bundle != bundle)
+    return replace(before, barred=before.barred | {bundle}, rollback=rest)
 
 
 def _used(decisions: frozenset[str], move: Move, where: str) -> frozenset[str]:
@@ -105,7 +176,7 @@ def _promoted(before: ChannelState, move: Move, where: str) -> ChannelState:
     expected = chain_after_promotion(before, move.to)
     if move.rollback != expected:
         raise RefusedError("names another way back than the log does", where=where)
-    return ChannelState(rollback=expected, quarantined=before.quarantined - {move.to.bundle})
+    return replace(before, rollback=expected, quarantined=before.quarantined - {move.to.bundle}, hold=None)
 
 
 def chain_after_promotion(before: ChannelState, to: Artifact) -> tuple[Artifact, ...]:
@@ -130,7 +201,7 @@ def _rolled_back(before: ChannelState, move: Move, where: str) -> ChannelState:
     expected = chain_after_rollback(before, move.to)
     if move.rollback != expected:
         raise RefusedError("names another way back than the log does", where=where)
-    return ChannelState(rollback=expected, quarantined=before.quarantined | {before.champion.bundle})
+    return replace(before, rollback=expected, quarantined=before.quarantined | {before.champion.bundle})
 
 
 def chain_after_rollback(before: ChannelState, to: Artifact) -> tuple[Artifact, ...]:
@@ -170,10 +241,24 @@ def plan_rollback(state: LogState, channel: str, to: str | None) -> tuple[Artifa
     raise InputError(f"{to!r} {problem} rollback target of {channel}", where="--to", hint=f"it can return to: {names}")
 
 
+def fitting(before: ChannelState, name: str) -> tuple[str, ...]:
+    """Return the digests of the bundles of a channel that a person may mean by a version or part of a digest.
+
+    Args:
+        before: the channel; its champion, what it can return to, and what is under quarantine are looked through.
+        name: a version, or the beginning of a digest (8 digits or more).
+    """
+    artifacts = (*(() if before.champion is None else (before.champion,)), *before.rollback)
+    found = {artifact.bundle for artifact in artifacts if same_target(artifact, name)}
+    return tuple(sorted(found | {digest for digest in before.quarantined | before.barred if _begins(digest, name)}))
+
+
+def _begins(digest: str, name: str) -> bool:
+    shortest = 8
+    digits = name.removeprefix("sha256:")
+    return len(digits) >= shortest and digest.removeprefix("sha256:").startswith(digits)
+
+
 def same_target(artifact: Artifact, to: str) -> bool:
     """Return whether a person who wrote this version, digest or beginning of a digest meant this bundle."""
-    shortest = 8
-    digits = to.removeprefix("sha256:")
-    return to == artifact.version or (
-        len(digits) >= shortest and artifact.bundle.removeprefix("sha256:").startswith(digits)
-    )
+    return to == artifact.version or _begins(artifact.bundle, to)

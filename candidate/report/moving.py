@@ -1,8 +1,7 @@
 """What was pushed, pulled or imported, as text."""
 
 from candidate.documents.results import Imported, Pulled, Pushed
-from candidate.report.text import size
-from candidate.report.words import named, printable
+from candidate.report.words import named, printable, size
 
 UNATTESTED = "WARNING: no release attestation: verification will refuse this bundle until its builder signs it"
 

@@ -11,15 +11,14 @@ from candidate.documents.results import (
     Built,
     BundleView,
     Evaluation,
-    History,
     KeyInfo,
-    Moved,
     Predicted,
     Reproduced,
     Status,
     Unpacked,
 )
-from candidate.report.words import named, printable, short
+from candidate.report.channels import status_text
+from candidate.report.words import named, printable, short, size
 
 WIDTH = 100
 
@@ -29,16 +28,6 @@ def number(value: float) -> str:
     if value == int(value) and abs(value) < 1e15:  # noqa: PLR2004 - integers a double holds exactly
         return f"{int(value):,}"
     return f"{value:.5g}"
-
-
-def size(count: int) -> str:
-    """Return a number of bytes in the unit people would say it in."""
-    amount = float(count)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if amount < 1024 or unit == "GiB":  # noqa: PLR2004 - bytes in a KiB
-            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    raise AssertionError  # the last unit always returns
 
 
 def counted(data: DataFacts) -> str:
@@ -292,44 +281,6 @@ def audit_text(result: Audit) -> str:
     lines += [f"  established     {claim}" for claim in result.establishes]
     lines += [f"  not established {claim}" for claim in result.does_not]
     return printable("\n".join(lines))
-
-
-def moved_text(moved: Moved) -> str:
-    """Return what a promotion or a rollback did, and how to undo it."""
-    if moved.already:
-        return printable(f"{moved.channel} already serves {named(moved.to)}; nothing was written")
-    verb = "promoted" if moved.action == "promote" else "rolled back"
-    lines = [f"{verb}: {moved.channel} serves {named(moved.to)} (log entry {moved.sequence})"]
-    if moved.from_ is not None:
-        lines.append(f"  before it served {named(moved.from_)}")
-    lines += [f"  skipped {each}" for each in moved.skipped]
-    lines.append(f"  rollback target: {named(moved.rollback_target)}")
-    return printable("\n".join(lines))
-
-
-def status_text(status: Status) -> str:
-    """Return who is champion where, since when, and the way back."""
-    lines = [f"registry {status.registry}, {status.head} log entries"]
-    if not status.channels:
-        lines.append("  no champion yet: compare with --champion none, then promote")
-    for row in status.channels:
-        lines.append(f"  {row.channel}: {named(row.champion)}")
-        lines.append(f"    since {row.since} by {row.action} (entry {row.sequence}, key {row.by[:12]}): {row.reason}")
-        lines.append(f"    rollback target: {named(row.rollback_target)}")
-        if row.quarantined:
-            lines.append(f"    quarantined: {', '.join(short(digest) for digest in row.quarantined)}")
-    return printable("\n".join(lines))
-
-
-def history_text(history: History) -> str:
-    """Return every move, one a line, oldest first."""
-    lines = [
-        f"{row.sequence:>4}  {row.time}  {row.action:<8}  {row.channel}: "
-        f"{'none' if row.from_ is None else row.from_.version} to {row.to.version} ({short(row.to.digest)})  "
-        f"{row.reason}"
-        for row in history.entries
-    ]
-    return printable("\n".join(lines) or "nothing was ever promoted")
 
 
 def document_text(document: Document) -> str:

@@ -26,6 +26,16 @@ def short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
 
 
+def size(count: int) -> str:
+    """Return a number of bytes in the unit people would say it in."""
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if amount < 1024 or unit == "GiB":  # noqa: PLR2004 - bytes in a KiB
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError  # the last unit always returns
+
+
 def named(bundle: "BundleRef | View | None") -> str:
     """Return ``NAME VERSION (DIGEST)``, or ``none``."""
     return "none" if bundle is None else f"{bundle.name} {bundle.version} ({short(bundle.digest)})"

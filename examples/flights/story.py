@@ -196,7 +196,7 @@ def tell_story(out: Path) -> None:
 
 def indented(out: Path) -> str:
     """Return the registry's history as text, indented."""
-    from candidate.report.text import history_text
+    from candidate.report.channels import history_text
 
     history = candidate.Registry.open(out / "registry").history()
     return "\n".join(f"     {line}" for line in history_text(history).splitlines())

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from candidate.documents.entry import Action, Artifact, Entry, Genesis, Move
+from candidate.documents.entry import Action, Artifact, Entry, Genesis, Mark, Move
 from candidate.documents.trust import RoleKeys, TrustPolicy
 from candidate.errors import CandidateError, InputError, IntegrityError, RefusedError, StaleError, UnavailableError
 from candidate.judgement.channel import (
@@ -13,6 +13,7 @@ from candidate.judgement.channel import (
     chain_after_promotion,
     chain_after_rollback,
     extend,
+    fitting,
     plan_rollback,
     same_target,
     start,
@@ -61,7 +62,9 @@ def move(state: LogState, to: Artifact, action: Action = "promote", decision: st
     return made.model_copy(update=other)
 
 
-def entry(state: LogState, *moves: Move, action: Action = "promote", **other: object) -> Entry:
+def entry(
+    state: LogState, *moves: Move, action: Action = "promote", marks: tuple[Mark, ...] = (), **other: object
+) -> Entry:
     """An entry that keeps every rule, but for what is given."""
     made = Entry(
         registry=state.registry,
@@ -70,6 +73,7 @@ def entry(state: LogState, *moves: Move, action: Action = "promote", **other: ob
         time=TIME,
         action=action,
         moves=moves,
+        marks=marks,
         reason="so",
         idempotency="once",
     )
@@ -294,3 +298,44 @@ def test_the_same_target_is_meant_by_version_or_digits() -> None:
     assert not same_target(A, "1")
     assert same_target(A, "a" * 64)
     assert not same_target(A, "a" * 65)
+
+
+def marked(state: LogState, action: Action, bundle: Artifact | None = None, until: str | None = None) -> Entry:
+    """The next entry, which holds the channel or says something of a bundle."""
+    mark = Mark(channel=CHANNEL, bundle=None if bundle is None else bundle.bundle, until=until)
+    return entry(state, action=action, marks=(mark,))
+
+
+def test_what_is_not_held_or_barred_cannot_be_let_go(empty: LogState) -> None:
+    """An end without a beginning is refused."""
+    state = promoted(empty, A, B)
+    refused(state, marked(state, "unhold"), RefusedError, "is not held")
+    refused(state, marked(state, "release", A), RefusedError, "is not under quarantine")
+
+
+def test_an_entry_names_a_channel_once(empty: LogState) -> None:
+    """Two marks of one channel contradict each other."""
+    mark = Mark(channel=CHANNEL, bundle=None, until=None)
+    refused(empty, entry(empty, action="hold", marks=(mark, mark)), RefusedError, "twice")
+
+
+def test_a_hold_that_is_over_does_not_outlive_the_next_promotion(empty: LogState) -> None:
+    """A promotion after its end clears it."""
+    made = marked(empty, "hold", until="2026-11-01T11:00:00Z")
+    state = promoted(extend(empty, made, made.digest), A)
+    assert state.channel(CHANNEL) == ChannelState(champion=A, sequence=2, time=TIME)
+
+
+def test_what_a_person_may_mean(empty: LogState) -> None:
+    """The champion, the way back, and what is under quarantine, each by version or by 8 digits of its digest."""
+    assert fitting(empty.channel(CHANNEL), "1.a") == ()
+    state = promoted(empty, A, B)
+    barred = marked(state, "quarantine", D)
+    now = extend(state, barred, barred.digest).channel(CHANNEL)
+    assert [fitting(now, name) for name in ("1.a", "1.b", "a" * 8, "sha256:" + "d" * 9)] == [
+        (A.bundle,),
+        (B.bundle,),
+        (A.bundle,),
+        (D.bundle,),
+    ]
+    assert fitting(now, "d" * 7) == fitting(now, "1.d") == ()

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from candidate.documents.entry import Action, Artifact, Entry, Genesis, Move
+from candidate.documents.entry import Action, Artifact, Entry, Genesis, Mark, Move
 from candidate.documents.trust import RoleKeys, TrustPolicy
 from candidate.errors import RefusedError, StaleError, UnavailableError
 from candidate.judgement.channel import extend, plan_rollback, start
@@ -29,6 +29,8 @@ class Channels(RuleBasedStateMachine):
         self.state = start(GENESIS)
         self.stacks: dict[str, list[str]] = {channel: [] for channel in CHANNELS}
         self.bad: dict[str, set[str]] = {channel: set() for channel in CHANNELS}
+        self.barred: dict[str, set[str]] = {channel: set() for channel in CHANNELS}
+        self.held: set[str] = set()
         self.used: list[str] = []
 
     def move(self, channel: str, to: str, way: list[str], decision: str | None) -> Move:
@@ -43,7 +45,7 @@ class Channels(RuleBasedStateMachine):
             preflight=(),
         )
 
-    def entry(self, action: Action, *moves: Move) -> Entry:
+    def entry(self, action: Action, *parts: Move | Mark) -> Entry:
         """The next entry."""
         return Entry(
             registry=GENESIS.registry,
@@ -51,14 +53,15 @@ class Channels(RuleBasedStateMachine):
             previous=self.state.head_digest,
             time=TIME,
             action=action,
-            moves=moves,
+            moves=tuple(part for part in parts if isinstance(part, Move)),
+            marks=tuple(part for part in parts if isinstance(part, Mark)),
             reason="so",
             idempotency="once",
         )
 
-    def commit(self, action: Action, *moves: Move) -> None:
+    def commit(self, action: Action, *parts: Move | Mark) -> None:
         """Extend the log, as a writer or a reader does."""
-        made = self.entry(action, *moves)
+        made = self.entry(action, *parts)
         self.state = extend(self.state, made, made.digest)
 
     def decision(self) -> str:
@@ -73,7 +76,12 @@ class Channels(RuleBasedStateMachine):
     def promote(self, channel: str, to: str) -> None:
         """A promotion pushes, moves a letter that is below to the top, and ends a quarantine."""
         decision = self.decision()
-        self.commit("promote", self.move(channel, to, self.way_forward(channel, to), decision))
+        move = self.move(channel, to, self.way_forward(channel, to), decision)
+        if channel in self.held or to in self.barred[channel]:
+            with pytest.raises(RefusedError):
+                self.commit("promote", move)
+            return
+        self.commit("promote", move)
         self.stacks[channel] = [*(letter for letter in self.stacks[channel] if letter != to), to]
         self.bad[channel].discard(to)
         self.used.append(decision)
@@ -94,6 +102,28 @@ class Channels(RuleBasedStateMachine):
         self.commit("rollback", self.move(channel, target, below[::-1], None))
         self.bad[channel].add(stack[-1])
         self.stacks[channel] = [*below, target]
+
+    @rule(channel=st.sampled_from(CHANNELS), letter=st.sampled_from(LETTERS))
+    def bar(self, channel: str, letter: str) -> None:
+        """A quarantine takes a bundle off the way back; the champion is not barred; what is barred is let on again."""
+        mark = Mark(channel=channel, bundle=artifact(letter).bundle, until=None)
+        if letter in self.barred[channel]:
+            self.commit("release", mark)
+            self.barred[channel].remove(letter)
+        elif self.stacks[channel][-1:] == [letter]:
+            with pytest.raises(RefusedError, match="is champion"):
+                self.commit("quarantine", mark)
+        else:
+            self.commit("quarantine", mark)
+            self.barred[channel].add(letter)
+            self.stacks[channel] = [each for each in self.stacks[channel] if each != letter]
+
+    @rule(channel=st.sampled_from(CHANNELS))
+    def hold_or_let_go(self, channel: str) -> None:
+        """A hold stands until it is ended."""
+        mark = Mark(channel=channel, bundle=None, until=None)
+        self.commit("unhold" if channel in self.held else "hold", mark)
+        self.held ^= {channel}
 
     @rule(channel=st.sampled_from(CHANNELS), to=st.sampled_from(LETTERS))
     def never_forth(self, channel: str, to: str) -> None:
@@ -129,6 +159,8 @@ class Channels(RuleBasedStateMachine):
             assert [each.version for each in found.rollback] == stack[-2::-1]
             assert (found.champion.version if found.champion else None) == (stack[-1] if stack else None)
             assert found.quarantined == {artifact(letter).bundle for letter in self.bad[channel]}
+            assert found.barred == {artifact(letter).bundle for letter in self.barred[channel]}
+            assert (found.hold is not None) == (channel in self.held)
 
     @invariant()
     def never_returns_to_bad(self) -> None:
@@ -138,7 +170,7 @@ class Channels(RuleBasedStateMachine):
             line = [each.bundle for each in found.rollback]
             line += [found.champion.bundle] if found.champion else []
             assert len(set(line)) == len(line)
-            assert not found.quarantined & set(line)
+            assert not (found.quarantined | found.barred) & set(line)
 
 
 Channels.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

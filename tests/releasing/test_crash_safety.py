@@ -206,7 +206,7 @@ class Overwriting(DirectoryStore):
 
     def put_entry(self, sequence: int, data: bytes) -> None:
         """Write without asking whether somebody was first."""
-        path = self._entry(sequence)
+        path = self.entry_path(sequence)
         temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
         temporary.write_bytes(data)
         temporary.replace(path)

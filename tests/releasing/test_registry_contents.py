@@ -65,7 +65,7 @@ def test_history_tells_every_move(three: Stage) -> None:
     """Each move with its from and to, oldest first; another channel has none."""
     three.back()
     rows = three.registry.history(CHANNEL).entries
-    assert [(row.from_ and row.from_.version, row.to.version, row.action) for row in rows] == [
+    assert [(row.from_ and row.from_.version, row.to and row.to.version, row.action) for row in rows] == [
         (None, "1.0.0", "promote"),
         ("1.0.0", "2.0.0", "promote"),
         ("2.0.0", "3.0.0", "promote"),

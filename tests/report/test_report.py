@@ -8,8 +8,8 @@ from candidate.documents.decision import ChecklistItem, Decision, Estimate, Find
 from candidate.documents.evidence import BundleRef, DataFacts
 from candidate.documents.policy import CHECKLIST
 from candidate.report.markdown import MAX_BYTES, decision_markdown
-from candidate.report.text import decision_text, estimated, headline, number, size
-from candidate.report.words import printable
+from candidate.report.text import decision_text, estimated, headline, number
+from candidate.report.words import printable, size
 
 NEW = BundleRef(name="late-flights", version="2.0.0", digest="sha256:" + "a" * 64)
 OLD = BundleRef(name="late-flights", version="1.0.0", digest="sha256:" + "b" * 64)

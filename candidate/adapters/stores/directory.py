@@ -29,7 +29,8 @@ MAX_ENTRY_BYTES = 16 * 1024 * 1024
 CHUNK = 1 << 18
 
 
-def _fsync_folder(path: Path) -> None:
+def fsync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -95,10 +96,10 @@ class DirectoryStore:
             (staging / "refs").mkdir()
             _write_durably(staging / GENESIS_FILE, (genesis.to_bytes(),))
             for folder in (staging / "blobs" / "sha256", staging / "blobs", staging / "log", staging):
-                _fsync_folder(folder)
+                fsync_folder(folder)
             staging.chmod(0o755)
             staging.rename(path)
-            _fsync_folder(path.parent)
+            fsync_folder(path.parent)
         except OSError as error:
             raise InputError(f"cannot be made: {error.strerror}", where=str(path)) from error
         finally:
@@ -121,9 +122,18 @@ class DirectoryStore:
             ) from error
         return Genesis.from_bytes(data, where=GENESIS_FILE)
 
-    def _blob(self, digest: str) -> Path:
+    def home(self, digest: str) -> Path:
+        """Return where a blob belongs, whether it is there or not."""
         value = digest.removeprefix("sha256:")
         return self.path / "blobs" / "sha256" / value[:2] / value
+
+    def trash(self, digest: str) -> Path:
+        """Return where a blob waits that nothing seemed to need; until it is deleted, it is still read from there."""
+        return self.path / "trash" / digest.removeprefix("sha256:")
+
+    def _blob(self, digest: str) -> Path:
+        home, trash = self.home(digest), self.trash(digest)
+        return trash if not home.exists() and trash.exists() else home
 
     def has_blob(self, digest: str) -> bool:
         """Whether there is a blob of this name; its bytes are checked when it is read."""
@@ -189,10 +199,10 @@ class DirectoryStore:
             UnavailableError: it is not written.
             IndeterminateError: it may or may not be on the disk.
         """
-        target = self._blob(digest)
-        if self._is_whole(digest):
+        target = self.home(digest)
+        if target.exists() and self.is_whole(digest):
             with _translated(target.name):
-                _fsync_folder(target.parent)  # whoever wrote it may have died before its name was on the disk
+                fsync_folder(target.parent)  # whoever wrote it may have died before its name was on the disk
             return digest
         if target.exists():  # rotten: its name says what belongs there, and here it is
             self._put(target, data, os.replace)
@@ -200,13 +210,14 @@ class DirectoryStore:
         try:
             self._put(target, data, os.link)
         except FileExistsError as error:  # somebody else is storing the same
-            if not self._is_whole(digest):
+            if not self.is_whole(digest):
                 raise UnavailableError("cannot be written: somebody writes other bytes", where=digest) from error
             with _translated(target.name):
-                _fsync_folder(target.parent)
+                fsync_folder(target.parent)
         return digest
 
-    def _is_whole(self, digest: str) -> bool:
+    def is_whole(self, digest: str) -> bool:
+        """Whether a blob is there and its bytes are what its name says."""
         try:
             for _ in self.chunks(digest):
                 pass
@@ -233,7 +244,7 @@ class DirectoryStore:
             _write_durably(temporary, data)
             name(temporary, target)
             named = True
-            _fsync_folder(target.parent)
+            fsync_folder(target.parent)
         except FileExistsError:  # only linking says so
             raise
         except OSError as error:
@@ -248,13 +259,14 @@ class DirectoryStore:
             with suppress(OSError):
                 temporary.unlink()
 
-    def _entry(self, sequence: int) -> Path:
+    def entry_path(self, sequence: int) -> Path:
+        """Return where an entry belongs, whether it is there or not."""
         return self.path / "log" / f"{sequence:016d}"
 
     def read_entry(self, sequence: int) -> bytes | None:
         """Return an entry's exact bytes, or None where there is none."""
         try:
-            with self._entry(sequence).open("rb") as file:
+            with self.entry_path(sequence).open("rb") as file:
                 data = file.read(MAX_ENTRY_BYTES + 1)
         except FileNotFoundError:
             return None
@@ -294,10 +306,10 @@ class DirectoryStore:
         """
         if sequence > 1:
             with _translated(f"log entry {sequence - 1}"):
-                _fsync_file(self._entry(sequence - 1))
-                _fsync_folder(self.path / "log")
+                _fsync_file(self.entry_path(sequence - 1))
+                fsync_folder(self.path / "log")
         try:
-            self._put(self._entry(sequence), (data,), os.link)
+            self._put(self.entry_path(sequence), (data,), os.link)
         except FileExistsError as error:
             if self.read_entry(sequence) == data:
                 self.settle(sequence)
@@ -315,8 +327,8 @@ class DirectoryStore:
             IndeterminateError: it may or may not be on the disk.
         """
         with _translated(f"log entry {sequence}", IndeterminateError):
-            _fsync_file(self._entry(sequence))
-            _fsync_folder(self.path / "log")
+            _fsync_file(self.entry_path(sequence))
+            fsync_folder(self.path / "log")
 
     def write_ref(self, channel: str, data: bytes) -> None:
         """Write the cache of a channel for other tools; nobody here reads it, and losing it changes nothing."""
