@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from candidate import slot as slot
     from candidate.adapters.attest import Signer as Signer
     from candidate.adapters.attest import load_signer as load_signer
     from candidate.adapters.attest import new_key as new_key
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from candidate.flows.reproducing import reproduce as reproduce
     from candidate.flows.showing import show as show
     from candidate.flows.showing import unpack as unpack
+    from candidate.flows.slots import Slot as Slot
     from candidate.flows.starting import trust_of as trust_of
     from candidate.flows.transporting import pull as pull
     from candidate.flows.transporting import push as push
@@ -109,6 +111,7 @@ _HOMES = {
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),
     "candidate.flows.reproducing": ("reproduce",),
     "candidate.flows.showing": ("show", "unpack"),
+    "candidate.flows.slots": ("Slot",),
     "candidate.flows.starting": ("trust_of",),
     "candidate.flows.transporting": ("pull", "push"),
     "candidate.flows.verifying": ("Bundle", "load", "verify"),
@@ -120,6 +123,8 @@ __all__ = sorted(_HOME_OF)  # noqa: PLE0605 - computed, so that a name stands in
 
 def __getattr__(name: str) -> object:
     """Import the home of a public name when it is first asked for."""
+    if name == "slot":  # a module of its own: candidate.slot.open
+        return importlib.import_module("candidate.slot")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'candidate' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME_OF[name]), name)

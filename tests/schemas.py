@@ -26,6 +26,7 @@ MODULES = (
     "entry",
     "results",
     "upkeep",
+    "slot",
 )
 ABSTRACT = {"Document", "OciDocument", "Judged", "Predicate"}
 

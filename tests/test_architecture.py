@@ -33,13 +33,14 @@ DOCUMENTS = (
     "entry",
     "results",
     "upkeep",
+    "slot",
 )
 ADAPTERS = (
     "keyless",
     "attest",
     "signers",
 )  # the last makes attest's signers, who may be keyless; no other two know each other
-JUDGEMENT = ("state", "intervals", "metrics", "calibration", "latency", "multiplicity", "gate", "channel")
+JUDGEMENT = ("state", "intervals", "metrics", "calibration", "latency", "multiplicity", "gate", "channel", "slot")
 FLOWS = (
     "progress",
     "replayer",
@@ -67,6 +68,7 @@ FLOWS = (
     "evaluating",
     "predicting",
     "showing",
+    "slots",
     "landing",
     "transporting",
     "importing",
@@ -75,7 +77,7 @@ FLOWS = (
     "reproducing",
     "starting",
 )
-CLI = ("options", "output", "quick", "bundles", "judging", "releasing", "upkeep", "keys", "transport", "app")
+CLI = ("options", "output", "quick", "bundles", "judging", "releasing", "upkeep", "slots", "keys", "transport", "app")
 FLOORS = ("errors", "canonical", "document", "documents", "fourth", "flows", "cli")
 FOURTH = {"adapters", "judgement", "report"}
 
@@ -140,7 +142,7 @@ def allowed(importer: str, imported: str) -> bool:
     return room in order and other_room in order and order.index(other_room) < order.index(room)
 
 
-TOP = {"__init__", "__main__"}
+TOP = {"__init__", "__main__", "slot"}
 
 
 @pytest.mark.parametrize("module", [name for name in modules() if name not in TOP])

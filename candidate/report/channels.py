@@ -1,6 +1,7 @@
 """What a registry says, as text."""
 
 from candidate.documents.results import ChannelStatus, History, HistoryEntry, Marked, Moved, Status
+from candidate.documents.slot import SlotStatus, Started, Synced
 from candidate.documents.upkeep import Collected, Copied, Damage, Fsck, Why
 from candidate.report.words import named, printable, short, size
 
@@ -116,3 +117,37 @@ def copied_text(done: Copied) -> str:
     lines = [f"{verb} {where}: {done.entries} entries and {done.blobs} blobs written; the log has {done.head}"]
     lines += [f"  set aside: {name}" for name in done.set_aside]
     return printable("\n".join([*lines, *_damages(done.left)]))
+
+
+def synced_text(done: Synced) -> str:
+    """Return what a host follows now."""
+    what = "already serves" if done.already else "serves"
+    lines = [
+        f"{done.channel}: this host {what} {named(done.active)} as of log entry {done.sequence}",
+        f"  in {done.path}",
+    ]
+    if done.on_trial:
+        lines.append("  ON TRIAL: run `candidate slot mark-good` once it serves well, or it falls back")
+    return printable("\n".join([*lines, f"  falls back to {named(done.fallback)}"]))
+
+
+def started_text(start: Started) -> str:
+    """Return what is about to be served, and whether that is what was asked for."""
+    if start.fell_back:
+        return printable(f"FELL BACK: the release on trial was never marked good; serving {named(start.active)}")
+    if start.on_trial:
+        return printable(f"serving {named(start.active)} ON TRIAL, {start.tries_left} starts left after this one")
+    return printable(f"serving {named(start.active)}")
+
+
+def slot_text(status: SlotStatus) -> str:
+    """Return what a host serves."""
+    lines = [f"{status.channel}: {named(status.active)}", f"  in {status.path}"]
+    if status.on_trial:
+        lines.append(f"  ON TRIAL: {status.tries_left} starts left; candidate slot mark-good ends the trial")
+    lines.append(f"  falls back to {named(status.fallback)}")
+    if status.failed:
+        lines.append(f"  FAILED here: {', '.join(named(bundle) for bundle in status.failed)}")
+    late = ", which is too long ago: it is not known whether this is still the champion" if status.stale else ""
+    lines.append(f"  followed the log to entry {status.sequence} at {status.synced}{late}")
+    return printable("\n".join(lines))
