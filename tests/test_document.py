@@ -4,6 +4,8 @@ import json
 from typing import Any, ClassVar, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from candidate.canonical import canonical, digest_of
 from candidate.document import Document, Part
@@ -168,3 +170,56 @@ def test_the_same_problem_is_told_once() -> None:
     with pytest.raises(IntegrityError) as caught:
         Outer.from_bytes(json.dumps({"count": 1, "inner": {"share": "x"}}).encode())
     assert caught.value.message.count("/inner/share") == 1
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON_VALUES)
+def test_the_fast_way_writes_what_the_reference_writes(value: object) -> None:
+    """Whatever is left to Python's own encoder comes out as RFC 8785's reference writes it."""
+    import rfc8785
+
+    assert canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]  # any JSON value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0.0, -0.0, 1.0, 4.5, 1e-4, 9.999e-5, 1e-7, 1e15, 123456789012345.6, 1e16, 1e21, 5e-324, 0.1 + 0.2, 2**53 - 1],
+)
+def test_the_fast_way_writes_numbers_as_the_reference(value: float) -> None:
+    """At every border between the two forms of a number, either sign."""
+    import rfc8785
+
+    assert canonical([value, -value]) == rfc8785.dumps([value, -value])
+
+
+@pytest.mark.parametrize(
+    "value", [2**53, -(2**53), float("nan"), {1: "x"}, {"a": {2: 3}}, "\ud800", {"\udfff": 1}, b"x", {1, 2}, object()]
+)
+def test_what_has_no_canonical_form_is_refused(value: object) -> None:
+    """Python's encoder would write some of these."""
+    with pytest.raises(IntegrityError, match="no canonical JSON form"):
+        canonical(value)
+
+
+def test_keys_beyond_the_first_plane_sort_by_their_code_units() -> None:
+    """RFC 8785, section 3.2.3: as UTF-16 an emoji comes before U+FB33; as code points it comes after."""
+    assert canonical({"\ufb33": 1, "\U0001f600": 2}).index("\U0001f600".encode()) == 2
+
+
+def test_brackets_without_end_are_refused() -> None:
+    """Depth ends in an error of ours."""
+    value: list[object] = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(IntegrityError, match="no canonical JSON form"):
+        canonical(value)

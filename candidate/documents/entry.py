@@ -54,7 +54,7 @@ class Move(Part):
     """Champion before; null when the channel was empty."""
     to: Artifact
     rollback: tuple[Artifact, ...]
-    """Where to return to, nearest first; empty for a first release."""
+    """Where to return to, nearest first, the nearest eight of it; empty for a first release."""
     decision: Digest | None
     """Digest of the decision's attestation blob; null for a rollback."""
     preflight: tuple[Preflight, ...]

@@ -13,7 +13,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from candidate.canonical import MAX_DOCUMENT_BYTES
+from candidate.canonical import MAX_DOCUMENT_BYTES, canonical
 from candidate.documents.shapes import SHAPES
 from candidate.errors import IntegrityError
 
@@ -126,15 +126,13 @@ def accept(name: str, data: bytes) -> DocumentView | None:
         name: of its schema, for example ``oci-index``.
         data: bytes of the document, untrusted.
     """
-    import rfc8785  # late: the command line's help reads no document
-
     if len(data) > MAX_DOCUMENT_BYTES:
         return None
     try:
         value = json.loads(data)
         found = _read(value, SHAPES[name])
-        fits = rfc8785.dumps(value) == data and (name not in _RULES or _RULES[name](found))
-    except (_OtherError, ValueError, RecursionError, rfc8785.CanonicalizationError):
+        fits = canonical(value) == data and (name not in _RULES or _RULES[name](found))
+    except (_OtherError, ValueError, RecursionError, IntegrityError):
         return None
     if not fits:
         return None

@@ -20,6 +20,7 @@ from candidate.flows.deciding import SignedDecision, check_decision, check_fresh
 from candidate.flows.registry import Registry, check_builder, check_role, moment, played, ref_of, timestamp
 from candidate.flows.verifying import inspect
 from candidate.judgement.channel import (
+    NAMED,
     ChannelState,
     LogState,
     chain_after_promotion,
@@ -118,7 +119,7 @@ def _forward(before: ChannelState, to: Artifact, channel: str, decision: str, pr
         channel=channel,
         from_=None if before.champion is None else before.champion.bundle,
         to=to,
-        rollback=chain_after_promotion(before, to),
+        rollback=chain_after_promotion(before, to)[:NAMED],
         decision=decision,
         preflight=preflight,
     )
@@ -267,7 +268,7 @@ def rollback(
             channel=channel,
             from_=None if before.champion is None else before.champion.bundle,
             to=target,
-            rollback=chain_after_rollback(before, target),
+            rollback=chain_after_rollback(before, target)[:NAMED],
             decision=None,
             preflight=(checked,),
         )

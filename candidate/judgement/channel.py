@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, replace
 from candidate.documents.entry import Artifact, Entry, Genesis, Mark, Move
 from candidate.errors import InputError, IntegrityError, RefusedError, StaleError, UnavailableError
 
+NAMED = 8
+"""So much of the way back is written into an entry; whoever folds the log knows all of it."""
+
 
 @dataclass(frozen=True)
 class Hold:
@@ -174,7 +177,7 @@ def _used(decisions: frozenset[str], move: Move, where: str) -> frozenset[str]:
 
 def _promoted(before: ChannelState, move: Move, where: str) -> ChannelState:
     expected = chain_after_promotion(before, move.to)
-    if move.rollback != expected:
+    if move.rollback != expected[:NAMED]:
         raise RefusedError("names another way back than the log does", where=where)
     return replace(before, rollback=expected, quarantined=before.quarantined - {move.to.bundle}, hold=None)
 
@@ -199,7 +202,7 @@ def _rolled_back(before: ChannelState, move: Move, where: str) -> ChannelState:
             hint="a rollback goes back; promote what was never champion",
         )
     expected = chain_after_rollback(before, move.to)
-    if move.rollback != expected:
+    if move.rollback != expected[:NAMED]:
         raise RefusedError("names another way back than the log does", where=where)
     return replace(before, rollback=expected, quarantined=before.quarantined | {before.champion.bundle})
 
