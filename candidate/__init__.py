@@ -64,6 +64,10 @@ if TYPE_CHECKING:
     from candidate.flows.releasing import promote as promote
     from candidate.flows.releasing import rollback as rollback
     from candidate.flows.reproducing import reproduce as reproduce
+    from candidate.flows.serving import Model as Model
+    from candidate.flows.serving import Predictions as Predictions
+    from candidate.flows.serving import ServingLog as ServingLog
+    from candidate.flows.serving import load as load
     from candidate.flows.showing import show as show
     from candidate.flows.showing import unpack as unpack
     from candidate.flows.slots import Slot as Slot
@@ -71,7 +75,6 @@ if TYPE_CHECKING:
     from candidate.flows.transporting import pull as pull
     from candidate.flows.transporting import push as push
     from candidate.flows.verifying import Bundle as Bundle
-    from candidate.flows.verifying import load as load
     from candidate.flows.verifying import verify as verify
 
 __version__ = "0.1.0"
@@ -110,11 +113,12 @@ _HOMES = {
     "candidate.flows.predicting": ("predict",),
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),
     "candidate.flows.reproducing": ("reproduce",),
+    "candidate.flows.serving": ("Model", "Predictions", "ServingLog", "load"),
     "candidate.flows.showing": ("show", "unpack"),
     "candidate.flows.slots": ("Slot",),
     "candidate.flows.starting": ("trust_of",),
     "candidate.flows.transporting": ("pull", "push"),
-    "candidate.flows.verifying": ("Bundle", "load", "verify"),
+    "candidate.flows.verifying": ("Bundle", "verify"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

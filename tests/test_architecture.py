@@ -48,6 +48,8 @@ FLOWS = (
     "trusting",
     "deciding",
     "verifying",
+    "serving",
+    "describing",
     "sourcing",
     "proving",
     "recording",

@@ -114,13 +114,23 @@ def batches(path: Path, columns: Sequence[str], *, rows: int = BATCH_ROWS) -> It
             hint=f"did you mean {', '.join(map(repr, near))}?" if near else f"it has: {', '.join(present)}",
         )
     try:
-        for batch in dataset.to_batches(
-            columns=list(columns), batch_size=rows, batch_readahead=2, fragment_readahead=1
-        ):
+        for batch in _streamed(path, dataset, list(columns), rows):
             if batch.num_rows:
                 yield batch
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
         raise InputError(f"cannot be read to its end: {_first_line(error)}", where=path.name) from error
+
+
+def _streamed(path: Path, dataset: Any, columns: list[str], rows: int) -> Iterator[Any]:
+    """Yield batches in constant memory: a scanner of datasets reads row groups ahead without end."""
+    if path.suffix != ".parquet":
+        yield from dataset.to_batches(columns=columns, batch_size=rows, batch_readahead=2, fragment_readahead=1)
+        return
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=CHUNK_BYTES) as file:
+        for batch in file.iter_batches(batch_size=rows, columns=columns):
+            yield batch.select(columns)
 
 
 def coded_column(batch: Any, name: str) -> tuple[list[Any], NDArray[np.int64]]:

@@ -124,8 +124,10 @@ def predict(
     bundle: BundleFile,
     rows: Annotated[Path, typer.Argument(metavar="ROWS", help="Parquet, CSV or JSON lines.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Parquet file to write; by default JSON lines on stdout.")
+        Path | None, typer.Option("--out", help=".parquet, .csv or .jsonl to write; by default JSON lines on stdout.")
     ] = None,
+    keep: Annotated[list[str] | None, typer.Option("--keep", help="Column to pass on; may be given again.")] = None,
+    log: Annotated[Path | None, typer.Option("--log", help="Append what was asked and answered to this file.")] = None,
     trust: Trust = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -135,7 +137,18 @@ def predict(
     from candidate.report.text import predicted_text
 
     lines = None if as_json or out is not None else sys.stdout.write
-    result = flow(bundle, rows, out=out, each=lines, trust=output.trust(trust, needed=False), now=output.now())
+    with output.progress(quiet=quiet or lines is not None) as progress:
+        result = flow(
+            bundle,
+            rows,
+            out=out,
+            each=lines,
+            keep=tuple(keep or ()),
+            log=log,
+            trust=output.trust(trust, needed=False),
+            now=output.now(),
+            progress=progress,
+        )
     if lines is None:
         output.emit(result, predicted_text(result), as_json=as_json, quiet=quiet)
 

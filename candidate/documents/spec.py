@@ -33,6 +33,18 @@ class ModelSection(Part):
     """Precision of the graph; ``auto`` takes 32 bits if parity holds, then 64, else refuses."""
 
 
+class ColumnSection(Part):
+    """What a feature's values must be: serving refuses a record that does not keep to it."""
+
+    unit: str | None = None
+    """For people and for later versions, for example ``mile``."""
+    minimum: float | int | None = None
+    maximum: float | int | None = None
+    categories: tuple[str | int, ...] | None = None
+    """The only values there are."""
+    description: str = ""
+
+
 class DataSection(Part):
     """The rows the model was trained on, and what their columns mean."""
 
@@ -41,6 +53,8 @@ class DataSection(Part):
     label: str
     features: tuple[str, ...] | None = None
     """Feature columns in order; by default those the model says it was fitted on."""
+    columns: dict[str, ColumnSection] = Field(default_factory=dict)
+    """What is declared of features, by name: ``[data.columns.distance]``."""
     unit: str | None = None
     """Column of the independent sampling unit."""
     time: str | None = None

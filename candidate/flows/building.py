@@ -15,7 +15,7 @@ from candidate.adapters.convert import Column
 from candidate.adapters.graph.tensors import tensor_bytes
 from candidate.adapters.oci import LargeMember, Member
 from candidate.adapters.statements import integrity_statement, provenance_statement
-from candidate.canonical import digest_of
+from candidate.canonical import canonical, digest_of
 from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import BundleManifest, Dependency, Descriptor, ExperimentRecord, Tolerance
 from candidate.documents.names import (
@@ -35,11 +35,12 @@ from candidate.documents.results import Built
 from candidate.documents.spec import BuildSpec, MemberRole
 from candidate.documents.statement import Statement
 from candidate.errors import InputError
-from candidate.flows import recording
+from candidate.flows import describing, recording
 from candidate.flows.billing import bill_of_materials
 from candidate.flows.packing import Packed, check_packed
 from candidate.flows.progress import Progress, silent
 from candidate.flows.proving import Proven, columns_of, given_graph, golden_rows, prove
+from candidate.flows.serving.fields import Fields
 from candidate.flows.sourcing import Source, features_of, find_source
 
 LADDER: dict[object, tuple[Literal[32, 64], ...]] = {
@@ -245,8 +246,8 @@ def _members(inputs: _Inputs, proven: Proven, record: ExperimentRecord) -> list[
         Member(MODEL_PATH, "model", proven.model),
         *(LargeMember(f"{MODEL_FOLDER}/{path.name}", "weights", FileBlob.whole(path)) for path in proven.weights),
         Member(SIGNATURE_PATH, "signature", signature.to_bytes()),
-        Member(INPUT_SCHEMA_PATH, "schema", recording.input_schema(signature, inputs.columns, title)),
-        Member(OUTPUT_SCHEMA_PATH, "schema", recording.output_schema(signature, title)),
+        Member(INPUT_SCHEMA_PATH, "schema", canonical(_input_schema(inputs, proven, title))),
+        Member(OUTPUT_SCHEMA_PATH, "schema", describing.output_schema(signature, title)),
         Member(EXPERIMENT_PATH, "experiment", record.to_bytes()),
         Member(ENVIRONMENT_PATH, "environment", lock.encode()),
         Member(MLBOM_PATH, "mlbom", bill),
@@ -254,6 +255,22 @@ def _members(inputs: _Inputs, proven: Proven, record: ExperimentRecord) -> list[
         *_golden(inputs, proven),
         *_extra(spec, inputs.root),
     ]
+
+
+def _input_schema(inputs: _Inputs, proven: Proven, title: str) -> dict[str, Any]:
+    """Describe one serving record; the rows the model was trained on must be such records themselves."""
+    schema = describing.input_schema(
+        proven.signature,
+        inputs.columns,
+        title,
+        declared=inputs.spec.data.columns,
+        table=inputs.table,
+        estimator=inputs.source.estimator,
+    )
+    if inputs.spec.data.columns:
+        where = f"[data] train: {inputs.spec.data.train}"
+        Fields.of(proven.signature, schema).batch(inputs.table.combine_chunks(), where=where)
+    return schema
 
 
 def _manifest(

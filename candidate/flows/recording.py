@@ -1,69 +1,19 @@
 """What a bundle says of itself: schemas, experiment record, model card."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
 from candidate.adapters import provenance
-from candidate.adapters.convert import Column
-from candidate.canonical import canonical
 from candidate.documents.manifest import DataRecord, ExperimentRecord, ModelSignature, Parity
 from candidate.documents.spec import BuildSpec, FeatureLock, ServingFeature
 from candidate.errors import InputError, IntegrityError
-from candidate.flows.inspecting.schemas import DIALECT, JSON_TYPES
 from candidate.flows.sourcing import Source
 
 EXACT_IN_JSON = (1 << 53) - 1
 """Largest whole number that every reader of JSON agrees on (RFC 8785, I-JSON)."""
-
-
-def input_schema(signature: ModelSignature, columns: Sequence[Column], title: str) -> bytes:
-    """Return the JSON Schema of one serving record: every feature, nothing else.
-
-    A number may be missing exactly where it was missing in training: what the pipeline learned to
-    fill is allowed, what it never saw is refused.
-    """
-    nullable = {column.name for column in columns if column.nulls}
-    properties: dict[str, Any] = {}
-    for tensor in signature.inputs:
-        kind = JSON_TYPES[tensor.dtype]
-        properties[tensor.name] = {"type": [kind, "null"] if tensor.name in nullable and kind == "number" else kind}
-    return canonical(
-        {
-            "$schema": DIALECT,
-            "title": title,
-            "type": "object",
-            "properties": properties,
-            "required": sorted(properties),
-            "additionalProperties": False,
-        }
-    )
-
-
-def output_schema(signature: ModelSignature, title: str) -> bytes:
-    """Return the JSON Schema of one answer: the prediction, and the score of a binary classifier."""
-    label: dict[str, Any] = {"type": "number"} if not signature.classes else {"enum": list(signature.classes)}
-    properties: dict[str, Any] = {"prediction": label}
-    if signature.positive is not None:
-        properties["score"] = {
-            "type": "number",
-            "minimum": 0,
-            "maximum": 1,
-            "description": f"probability of {signature.positive!r}",
-        }
-    return canonical(
-        {
-            "$schema": DIALECT,
-            "title": title,
-            "type": "object",
-            "properties": properties,
-            "required": sorted(properties),
-            "additionalProperties": False,
-        }
-    )
 
 
 def _table(value: dict[str, JsonValue] | str, root: Path, where: str) -> dict[str, JsonValue]:

@@ -14,8 +14,9 @@ from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, RefusedError, UnavailableError
 from candidate.flows.registry import Logged, Registry, moment, ref_of, timestamp
 from candidate.flows.releasing import export
+from candidate.flows.serving import Model, ServingLog, load
 from candidate.flows.showing import unpack
-from candidate.flows.verifying import Bundle, load, verify
+from candidate.flows.verifying import verify
 from candidate.judgement import slot as rules
 from candidate.judgement.channel import LogState, start
 
@@ -47,18 +48,26 @@ class Slot(AbstractContextManager["Slot"]):
         """
         return self._release.read(name)
 
-    def load(self, *, trust: TrustPolicy | None = None, public_key: str | None = None, replay: bool = False) -> Bundle:
-        """Verify the bundle again and return it, to predict with; close it, or use it as a context manager.
+    def load(
+        self,
+        *,
+        trust: TrustPolicy | None = None,
+        public_key: str | None = None,
+        replay: bool = False,
+        log: ServingLog | None = None,
+    ) -> Model:
+        """Verify the bundle again and return it ready to serve; close it, or use it as a context manager.
 
         Args:
             trust: who may build; or else ``public_key``.
             public_key: PEM of the only builder to trust.
             replay: whether to run the golden inputs once more; they were run when it was installed.
+            log: where what is served is written down.
 
         Raises:
             CandidateError: as of ``verify``.
         """
-        return load(self._release.bundle_path(), trust=trust, public_key=public_key, replay=replay)
+        return load(self._release.bundle_path(), trust=trust, public_key=public_key, replay=replay, log=log)
 
     def pass_on(self) -> None:
         """Keep the release from being tidied away for as long as the program lives that this process becomes."""

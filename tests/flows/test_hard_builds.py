@@ -112,8 +112,8 @@ def test_a_hard_model_is_served_as_it_was_trained(
         bundle = inspect(archive)
     assert list(bundle.signature.features) == FEATURES
     assert bundle.signature.positive == ">50K"
-    assert bundle.input_schema["properties"]["citizen"] == {"type": "boolean"}
-    assert bundle.input_schema["properties"]["hours-per-week"] == {"type": ["number", "null"]}
+    assert bundle.input_schema["properties"]["citizen"]["type"] == "boolean"
+    assert bundle.input_schema["properties"]["hours-per-week"]["type"] == ["number", "null"]
     assert bundle.filled == set(FEATURES) - {"hours-per-week"}
 
 

@@ -16,12 +16,11 @@ from candidate.documents.manifest import ExperimentRecord, Parity, Tensor
 from candidate.documents.spec import BuildSpec
 from candidate.errors import InputError
 from candidate.flows.billing import bill_of_materials
+from candidate.flows.describing import input_schema, output_schema
 from candidate.flows.inspecting.schemas import check_input_schema, check_schema
 from candidate.flows.recording import (
     experiment,
-    input_schema,
     model_card,
-    output_schema,
     serving_features,
     shown,
 )
@@ -67,7 +66,7 @@ def test_a_record_is_valid_exactly_if_the_graph_can_take_it() -> None:
     tensors = tuple(Tensor(name=name, dtype=dtype, shape=("batch", 1)) for name, dtype in dtypes.items())  # type: ignore[arg-type]
     signature = tiny_signature().model_copy(update={"inputs": tensors})
     columns = [Column("age", "number", nulls=True, largest=0), Column("weight", "number", nulls=False, largest=0)]
-    schema = json.loads(input_schema(signature, columns, "small 2.0"))
+    schema = input_schema(signature, columns, "small 2.0")
     check_input_schema(schema, signature)
     valid = jsonschema.Draft202012Validator(schema).is_valid
     good = {"age": None, "count": 3, "city": "oslo", "member": True, "weight": 1.5}
@@ -88,7 +87,16 @@ def test_an_answer_is_a_class_and_its_probability() -> None:
     assert not valid({"prediction": 2, "score": 0.5})
     assert not valid({"prediction": 1, "score": 1.5})
 
-    value = tiny_signature().model_copy(update={"task": "regression", "classes": (), "positive": None})
+    value = tiny_signature().model_copy(
+        update={
+            "task": "regression",
+            "outputs": (Tensor(name="value", dtype="float32", shape=("batch", 1)),),
+            "label_output": "value",
+            "score_output": None,
+            "classes": (),
+            "positive": None,
+        }
+    )
     assert json.loads(output_schema(value, "t"))["properties"] == {"prediction": {"type": "number"}}
 
 

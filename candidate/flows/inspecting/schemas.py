@@ -67,6 +67,10 @@ def _is_plain(schema: object) -> bool:
             plain = _is_plain(value)
         elif key in {"minimum", "maximum"}:
             plain = isinstance(value, int | float) and not isinstance(value, bool)
+        elif key in {"minItems", "maxItems"}:
+            plain = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        elif key.startswith("x-"):
+            plain = True
         else:
             plain = key == "enum" and isinstance(value, list)
         if not plain:
@@ -130,3 +134,18 @@ def check_input_schema(schema: dict[str, Any], signature: "ModelSignature | View
             raise IntegrityError(
                 f"feature is {tensor.dtype} in the graph, {types!r} in the schema", where=f"{where}: {tensor.name}"
             )
+        _check_property(said, wanted, where=f"{where}: {tensor.name}")
+
+
+def _check_property(said: dict[str, Any], kind: str, *, where: str) -> None:
+    """Check that a feature's schema uses only what serving enforces for batches too, in a way that makes sense."""
+    odd = sorted(said.keys() - {"type", "enum", "minimum", "maximum", "title", "description", "x-unit", "x-observed"})
+    if odd:
+        raise IntegrityError(f"{odd[0]!r} is nothing that serving enforces", where=where)
+    if ("minimum" in said or "maximum" in said) and kind not in {"number", "integer"}:
+        raise IntegrityError(f"bounds of a {kind}", where=where)
+    if "enum" in said:
+        wanted = {"string": str, "integer": int}.get(kind)
+        values = said["enum"]
+        if wanted is None or not values or any(type(value) is not wanted for value in values):
+            raise IntegrityError(f"an enumeration that is not of a {kind}", where=where)
