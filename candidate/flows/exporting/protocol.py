@@ -25,6 +25,8 @@ DATATYPES: dict[TensorType, str] = {
 PLATFORM = "onnx_onnxv1"
 MAX_BATCH = 8192
 """Rows in one batch: where throughput is best for the graphs that we measured (docs/benchmarks.md)."""
+REQUEST_ID = "golden"
+"""A server repeats it in its answer."""
 VERSION = "1"
 """Of the model in its repository. A bundle's own version is no number; the note beside the model has it."""
 
@@ -106,8 +108,9 @@ def exchange(bundle: Bundle) -> tuple[int, bytes, bytes]:
     feeds, answers = plain_rows(bundle)
     rows = len(next(iter(feeds.values())))
     batches = batched(bundle.signature)
-    request = {"inputs": _tensors(bundle.signature.inputs, feeds, batches=batches, rows=rows)}
+    request = {"id": REQUEST_ID, "inputs": _tensors(bundle.signature.inputs, feeds, batches=batches, rows=rows)}
     response = {
+        "id": REQUEST_ID,
         "model_name": bundle.ref.name,
         "model_version": VERSION,
         "outputs": _tensors(bundle.signature.outputs, answers, batches=batches, rows=rows),

@@ -63,7 +63,8 @@ def schema_changes(new: dict[str, Any], old: dict[str, Any]) -> Iterator[FieldCh
             yield _lost(name, before[name], free=not extra)
         elif name in fields:
             yield from _keywords(_object(fields[name]), _object(before[name]), name, set())
-        if (name in needed) != (name in was_needed) and not (name in fields and name not in before):
+        asked = (name in needed) - (name in was_needed)
+        if asked and asked != (name in fields) - (name in before):  # else the field itself came or went
             yield _required(name, needed=name in needed)
 
 

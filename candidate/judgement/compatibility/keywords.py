@@ -89,13 +89,12 @@ def _few(values: list[Any], many: int = 5) -> str:
 
 
 def _bound(new: Any, old: Any, *, upper: bool) -> Verdict:
+    """Return what another bound means; a bound that is not there is infinitely far away."""
     free = math.inf if upper else -math.inf
     now = free if new is ABSENT else new
     before = free if old is ABSENT else old
-    wider, narrower = (now > before, now < before) if upper else (now < before, now > before)
-    if narrower:
-        return "breaking", "the range is narrower"
-    return ("widened", "the range is wider") if wider else ("compatible", "the same range")
+    wider = now > before if upper else now < before
+    return ("widened", "the range is wider") if wider else ("breaking", "the range is narrower")
 
 
 def _upper(new: Any, old: Any) -> Verdict:
