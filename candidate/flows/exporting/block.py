@@ -5,7 +5,7 @@ Source: YAML 1.2.2, chapters 5.7 (escapes), 7.3.1 (double quotes) and 8.2 (block
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
@@ -30,14 +30,14 @@ def _key(name: str) -> str:
 
 
 def _lines(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
         for name, inner in value.items():
             if isinstance(inner, Mapping | list | tuple) and inner:
                 yield f"{_key(name)}:"
                 yield from (f"  {line}" for line in _lines(inner))
             else:
                 yield f"{_key(name)}: {_scalar(inner)}"
-    elif isinstance(value, Sequence) and not isinstance(value, str):
+    elif isinstance(value, list | tuple) and value:
         for inner in value:
             first, *rest = _lines(inner)
             yield f"- {first}"
