@@ -5,12 +5,10 @@ to the bundle. It carries no proof of its own; whoever doubts one verifies the b
 which gives the same bytes.
 """
 
-import re
 from datetime import datetime
 from pathlib import Path
 
 from candidate.documents.exported import Exported, ExportNote, Server
-from candidate.documents.names import NAME, VERSION
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
 from candidate.flows.exporting import kserve, mlflow, triton
@@ -46,7 +44,7 @@ def export(
         now: the time to judge validity at, aware; by default this moment.
 
     Raises:
-        InputError: the folder exists or cannot be made; an option that does not fit; a name that no server takes.
+        InputError: the folder exists or cannot be made; an option that does not fit.
         IntegrityError: the bundle is not whole, or answers differently here.
         RefusedError: no trusted key attests it.
         UnavailableError: the disk is full.
@@ -54,7 +52,6 @@ def export(
     if image is not None and to != "kserve":
         raise InputError("only KServe pulls an image", where="--image", hint="leave it out, or export --to kserve")
     with load(bundle, trust=trust, public_key=public_key, replay=replay, now=now) as opened:
-        _check_name(opened)
         reference = kserve.image_of(opened, image)
         with fresh(Path(folder)) as staging:
             layout = Layout(staging)
@@ -92,14 +89,3 @@ def _guide(bundle: Bundle, folder: str, rows: int, to: Server, image: str) -> tu
     if to == "kserve":
         return kserve.guide(bundle, folder, rows, image)
     return triton.guide(bundle, folder, rows) if to == "triton" else mlflow.guide(bundle, folder, rows)
-
-
-def _check_name(bundle: Bundle) -> None:
-    """Refuse what is no name of ours: it becomes a folder, a tag and a part of addresses."""
-    for text, form in ((bundle.ref.name, NAME), (bundle.ref.version, VERSION)):
-        if not re.fullmatch(form, text):
-            raise InputError(
-                f"{text[:80]!r} cannot name a folder, a tag or a service",
-                where="candidate.json: descriptor",
-                hint="build the bundle again under a name of lower-case letters, digits and hyphens",
-            )
