@@ -136,7 +136,7 @@ def test_the_request_and_its_answer_are_golden_rows(exported: dict[Server, Path]
     folder = exported["triton"] / "7-mixed/golden"
     request, response = (json.loads((folder / name).read_bytes()) for name in ("request.json", "response.json"))
     session = onnxruntime.InferenceSession(str(exported["triton"] / "7-mixed/1/model.onnx"))
-    dtypes = {"FP32": "f4", "FP64": "f8", "INT64": "i8", "INT32": "i4", "BOOL": "?", "BYTES": object}
+    dtypes: dict[str, Any] = {"FP32": "f4", "FP64": "f8", "INT64": "i8", "INT32": "i4", "BOOL": "?", "BYTES": object}
     feeds = {
         tensor["name"]: np.array(tensor["data"], dtype=dtypes[tensor["datatype"]]).reshape(tensor["shape"])
         for tensor in request["inputs"]
