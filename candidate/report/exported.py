@@ -1,8 +1,7 @@
 """What was exported, as text: where it is, how to serve it, and how to hold the server to its word."""
 
 from candidate.documents.exported import Exported
-from candidate.report.text import size
-from candidate.report.words import named, printable
+from candidate.report.words import named, printable, size
 
 _TITLES = {"triton": "a Triton model repository", "mlflow": "an MLflow model", "kserve": "KServe"}
 

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from candidate.documents.compatible import EFFECTS, worst
 from candidate.documents.evidence import BundleRef
+from candidate.documents.manifest import ModelSignature, Tensor
 from candidate.judgement.compatibility import Interface, compatibility
 from tests.bundles import DIALECT, tiny_signature
 
-FAST = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FAST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NAMES = ("age", "income", "city")
 WORDS = ["a", "b", "", 0, 1, 1.5, True, None]
 REF = BundleRef(name="tiny", version="1.0.0", digest="sha256:" + "1" * 64)
@@ -142,3 +143,46 @@ def test_moving_twice_is_no_worse_than_the_worse_move(a: dict[str, Any], b: dict
 
     if steps != "breaking":
         assert EFFECTS.index(between(c, a).verdict) <= EFFECTS.index(steps)
+
+
+tensors = st.lists(
+    st.builds(
+        Tensor,
+        name=st.sampled_from(["a", "b", "c"]),
+        dtype=st.sampled_from(["float32", "float64", "int64"]),
+        shape=st.sampled_from([("batch", 1), ("batch", 2)]),
+    ),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda tensor: tensor.name,
+).map(tuple)
+
+
+@st.composite
+def signatures(draw: st.DrawFn) -> ModelSignature:
+    """A model signature of any task, whose parts need not make sense together."""
+    outputs = draw(tensors)
+    names = st.sampled_from([tensor.name for tensor in outputs])
+    return ModelSignature(
+        task=draw(st.sampled_from(["binary", "regression", "multilabel"])),
+        inputs=draw(tensors),
+        outputs=outputs,
+        label_output=draw(names),
+        score_output=draw(st.none() | names),
+        classes=draw(st.lists(st.sampled_from([0, 1, True, "a"]), max_size=3).map(tuple)),
+        positive=draw(st.sampled_from([None, 1, "a"])),
+        threshold=draw(st.sampled_from([None, 0.5])),
+        label=draw(st.sampled_from(["late", "lost"])),
+    )
+
+
+@FAST
+@given(signatures(), signatures())
+def test_signatures_change_both_ways_and_widen_one_way(one: ModelSignature, other: ModelSignature) -> None:
+    """A difference is seen from both sides; what only widened there breaks tensors or records back here."""
+    there = compatibility(Interface(REF, one, {}), Interface(REF, other, {}))
+    back = compatibility(Interface(REF, other, {}), Interface(REF, one, {}))
+
+    assert bool(there.changes) == bool(back.changes) == (one.to_bytes() != other.to_bytes())  # for Python, true is 1
+    assert len(there.changes) == len(back.changes)
+    assert there.verdict != "widened" or back.verdict == "breaking"
