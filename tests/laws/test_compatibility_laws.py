@@ -158,6 +158,9 @@ tensors = st.lists(
 ).map(tuple)
 
 
+answers: st.SearchStrategy[int | str | bool] = st.sampled_from([0, 1, True, "a"])
+
+
 @st.composite
 def signatures(draw: st.DrawFn) -> ModelSignature:
     """A model signature of any task, whose parts need not make sense together."""
@@ -169,7 +172,7 @@ def signatures(draw: st.DrawFn) -> ModelSignature:
         outputs=outputs,
         label_output=draw(names),
         score_output=draw(st.none() | names),
-        classes=draw(st.lists(st.sampled_from([0, 1, True, "a"]), max_size=3).map(tuple)),
+        classes=tuple(draw(st.lists(answers, max_size=3))),
         positive=draw(st.sampled_from([None, 1, "a"])),
         threshold=draw(st.sampled_from([None, 0.5])),
         label=draw(st.sampled_from(["late", "lost"])),
