@@ -48,8 +48,10 @@ if TYPE_CHECKING:
     from candidate.flows.collecting import gc as gc
     from candidate.flows.comparing import Comparison as Comparison
     from candidate.flows.comparing import compare as compare
+    from candidate.flows.compatible import compatibility as compatibility
     from candidate.flows.evaluating import evaluate as evaluate
     from candidate.flows.explaining import why as why
+    from candidate.flows.exporting import export as export
     from candidate.flows.fsck import fsck as fsck
     from candidate.flows.holding import hold as hold
     from candidate.flows.holding import quarantine as quarantine
@@ -103,8 +105,10 @@ _HOMES = {
     "candidate.flows.building": ("build",),
     "candidate.flows.collecting": ("gc",),
     "candidate.flows.comparing": ("Comparison", "compare"),
+    "candidate.flows.compatible": ("compatibility",),
     "candidate.flows.evaluating": ("evaluate",),
     "candidate.flows.explaining": ("why",),
+    "candidate.flows.exporting": ("export",),
     "candidate.flows.fsck": ("fsck",),
     "candidate.flows.holding": ("hold", "quarantine", "release", "unhold"),
     "candidate.flows.importing": ("import_bundle",),

@@ -27,6 +27,8 @@ MODULES = (
     "results",
     "upkeep",
     "slot",
+    "compatible",
+    "exported",
 )
 ABSTRACT = {"Document", "OciDocument", "Judged", "Predicate"}
 

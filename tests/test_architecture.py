@@ -34,13 +34,26 @@ DOCUMENTS = (
     "results",
     "upkeep",
     "slot",
+    "compatible",
+    "exported",
 )
 ADAPTERS = (
     "keyless",
     "attest",
     "signers",
 )  # the last makes attest's signers, who may be keyless; no other two know each other
-JUDGEMENT = ("state", "intervals", "metrics", "calibration", "latency", "multiplicity", "gate", "channel", "slot")
+JUDGEMENT = (
+    "state",
+    "intervals",
+    "metrics",
+    "calibration",
+    "latency",
+    "multiplicity",
+    "gate",
+    "channel",
+    "slot",
+    "compatibility",
+)
 FLOWS = (
     "progress",
     "replayer",
@@ -78,8 +91,23 @@ FLOWS = (
     "attaching",
     "reproducing",
     "starting",
+    "compatible",
+    "exporting",
 )
-CLI = ("options", "output", "quick", "bundles", "judging", "releasing", "upkeep", "slots", "keys", "transport", "app")
+CLI = (
+    "options",
+    "output",
+    "quick",
+    "exports",
+    "bundles",
+    "judging",
+    "releasing",
+    "upkeep",
+    "slots",
+    "keys",
+    "transport",
+    "app",
+)
 FLOORS = ("errors", "canonical", "document", "documents", "fourth", "flows", "cli")
 FOURTH = {"adapters", "judgement", "report"}
 
@@ -138,7 +166,7 @@ def allowed(importer: str, imported: str) -> bool:
         "judgement": JUDGEMENT,
         "flows": FLOWS,
         "cli": CLI,
-        "report": ("words", "channels", "text", "markdown", "moving"),
+        "report": ("words", "channels", "text", "markdown", "moving", "compatible", "exported"),
     }
     order = orders.get(wing, ())
     return room in order and other_room in order and order.index(other_room) < order.index(room)

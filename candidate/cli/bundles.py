@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from candidate.cli import output, quick
+from candidate.cli import exports, output, quick
 from candidate.cli.options import Json, Keys, Quiet, Trust
 
 BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .candidate file.")]
@@ -52,15 +52,27 @@ def build(
 
 def show(
     path: Annotated[Path, typer.Argument(help="A bundle, decision, evidence folder or registry.")],
+    against: Annotated[
+        Path | None, typer.Option("--against", help="An older bundle: say whether its callers can call this one.")
+    ] = None,
+    require: Annotated[
+        exports.Required | None, typer.Option("--require", help="With --against: leave by 3 if it is worse than this.")
+    ] = None,
+    callers: Annotated[
+        exports.Whose, typer.Option("--callers", help="With --against and --require: whose verdict counts.")
+    ] = exports.Whose.ALL,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what this file is, without trusting it."""
+    """Say what this file is, without trusting it; or whether callers of another bundle can call it."""
+    if against is not None:
+        return exports.compared(path, against, require=require, callers=callers, as_json=as_json, quiet=quiet)
+    exports.alone(require, callers)
     from candidate.flows.showing import show as flow
     from candidate.report.text import document_text
 
     document = flow(path)
-    output.emit(document, document_text(document), as_json=as_json, quiet=quiet)
+    return output.emit(document, document_text(document), as_json=as_json, quiet=quiet)
 
 
 def verify(

@@ -96,6 +96,7 @@ def run(command: Callable[[], int], *, as_json: bool) -> int:
 
 
 _COLOURS = {"GO": "1;32", "NO-GO": "1;31", "INCONCLUSIVE": "1;33", "VERIFIED": "1;32", "BUNDLE": "1"}
+_COLOURS.update(COMPATIBLE="1;32", WIDENED="1;32", BREAKING="1;31")
 
 
 def _coloured(text: str) -> str:

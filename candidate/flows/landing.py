@@ -180,6 +180,31 @@ def scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
+@contextmanager
+def fresh(folder: Path) -> Iterator[Path]:
+    """Yield a folder to fill that gets this name once all went well; else nothing is left of it.
+
+    Raises:
+        InputError: the name is taken, or nothing can be written there.
+        UnavailableError: the disk is full.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise InputError("exists already", where=str(folder), hint="name a folder that does not exist yet")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {error.strerror}", where=str(folder)) from error
+    with scratch(folder.parent) as made:
+        filled = made / "filled"
+        try:
+            filled.mkdir()
+            yield filled
+            filled.chmod(0o755)
+            filled.rename(folder)
+        except OSError as error:
+            raise UnavailableError(f"cannot be written: {error.strerror}", where=str(folder)) from error
+
+
 @dataclass(frozen=True)
 class Landed:
     """A bundle in its canonical form, in a scratch folder still."""

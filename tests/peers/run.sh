@@ -32,6 +32,13 @@ if ! test "$work/venv/.installed" -nt tests/peers/requirements.txt; then
     touch "$work/venv/.installed"
 fi
 
+if ! test "$work/serving/.installed" -nt tests/peers/serving.txt; then
+    python3 -m venv "$work/serving"
+    "$work/serving/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+        --requirement tests/peers/serving.txt
+    touch "$work/serving/.installed"
+fi
+
 .venv/bin/python -m pytest tests/peers -p no:randomly
 
 # What takes too long for `make test`: every bit of a bundle flipped, and fuzzing guided by coverage.
