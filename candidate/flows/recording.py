@@ -121,11 +121,11 @@ def experiment(
     estimator = _parameters(source.estimator)
     if estimator:
         params["estimator"] = {"class": type(source.estimator).__name__, "params": estimator}
-    code = provenance.code_record(shown(spec.model.source), source.file, root)
+    code = provenance.code_record(shown(*spec.model.sources), source.file, root)
     data = DataRecord(
         digest=data_digest,
         rows=rows,
-        label=spec.data.label,
+        label=", ".join(spec.data.labels),
         label_mean=label_mean,
         features=features,
         unit=spec.data.unit,
@@ -171,9 +171,9 @@ def serving_features(spec: BuildSpec, root: Path) -> tuple[ServingFeature, ...] 
     return FeatureLock.from_toml(text, where=spec.serving.features).features
 
 
-def shown(text: str) -> str:
-    """Return a path as the specification gives it, but never where on this machine that is."""
-    return PurePath(text).name if PurePath(text).is_absolute() else text
+def shown(*sources: str) -> str:
+    """Return paths as the specification gives them, but never where on this machine that is."""
+    return ", ".join(PurePath(text).name if PurePath(text).is_absolute() else text for text in sources)
 
 
 def model_card(spec: BuildSpec, signature: ModelSignature, record: ExperimentRecord, parity: Parity | None) -> bytes:
