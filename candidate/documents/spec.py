@@ -8,6 +8,7 @@ from candidate.document import Document, Part
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,62}$")]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FeatureType = Literal["number", "integer", "string", "boolean"]
 
 

@@ -37,9 +37,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
+from candidate.adapters import dataset
 from candidate.errors import InputError
 from candidate.flows.proving import Proven, columns_of, prove
-from candidate.adapters import dataset
 
 NUMBERS = ["mean radius", "mean texture", "mean smoothness", "worst area"]
 LABELS = ["malignant", "rough", "large"]
@@ -134,13 +134,6 @@ BOOSTED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "lightgbm piped": (lambda: on_tumours(lightgbm.LGBMClassifier(**QUIET), "kind"), "tumours piped", "binary"),
     "lightgbm multiclass": (lambda: wine_model(lightgbm.LGBMClassifier(**QUIET)), "wines", "multiclass"),
     "lightgbm regression": (lambda: patient_model(lightgbm.LGBMRegressor(**QUIET)), "patients", "regression"),
-    "lightgbm forest": (
-        lambda: on_tumours(
-            lightgbm.LGBMClassifier(boosting_type="rf", subsample=0.6, subsample_freq=1, **QUIET), words=False
-        ),
-        "tumours",
-        "binary",
-    ),
     "xgboost binary": (lambda: on_tumours(xgboost.XGBClassifier(**FEW), words=False), "tumours", "binary"),
     "xgboost base score": (
         lambda: on_tumours(xgboost.XGBClassifier(base_score=0.3, **FEW), words=False),
@@ -197,6 +190,30 @@ def test_what_the_converters_would_drop_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=words) as refused:
         proven(make(), tumours(), NUMBERS, "target")
     assert refused.value.hint
+
+
+UNFAITHFUL: dict[str, tuple[Callable[[], Any], list[str], Any]] = {
+    "a forest of lightgbm": (
+        lambda: on_tumours(
+            lightgbm.LGBMClassifier(boosting_type="rf", subsample=0.6, subsample_freq=1, **QUIET), words=False
+        ),
+        NUMBERS,
+        "target",
+    ),
+    "a tree of several labels": (
+        lambda: on_tumours(DecisionTreeClassifier(max_depth=4, random_state=0), LABELS, fill=True),
+        [*NUMBERS, "size"],
+        LABELS,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNFAITHFUL)
+def test_what_is_converted_wrongly_is_found(name: str) -> None:
+    """The converters say nothing; the comparison refuses with its figures."""
+    make, features, label = UNFAITHFUL[name]
+    with pytest.raises(InputError, match=r"32 bits: \d+ of 569 rows differ"):
+        proven(make(), tumours(), features, label)
 
 
 def vote(**more: Any) -> VotingClassifier:
@@ -315,7 +332,6 @@ MULTILABEL: dict[str, Callable[[], Any]] = {
     "one linear model each": lambda: on_tumours(MultiOutputClassifier(LogisticRegression()), LABELS, fill=True),
     "one tree each": lambda: on_tumours(MultiOutputClassifier(DecisionTreeClassifier(max_depth=3)), LABELS, fill=True),
     "one against the rest": lambda: on_tumours(OneVsRestClassifier(LogisticRegression()), LABELS, fill=True),
-    "a tree": lambda: on_tumours(DecisionTreeClassifier(max_depth=4, random_state=0), LABELS, fill=True),
     "a network": lambda: on_tumours(MLPClassifier((6,), max_iter=400, random_state=0), LABELS, fill=True),
     "neighbours": lambda: on_tumours(KNeighborsClassifier(5), LABELS, fill=True),
     "a forest": lambda: on_tumours(RandomForestClassifier(8, max_depth=4, random_state=0), LABELS, fill=True),
@@ -338,7 +354,7 @@ def test_several_labels_have_a_column_each(name: str) -> None:
 
 
 OUTLIERS: dict[str, Callable[[], Any]] = {
-    "isolation": lambda: IsolationForest(20, random_state=0),
+    "isolation": lambda: IsolationForest(n_estimators=20, random_state=0),
     "one class": lambda: OneClassSVM(nu=0.1),
     "one class, linear": lambda: SGDOneClassSVM(random_state=0),
     "neighbours": lambda: LocalOutlierFactor(10, novelty=True),
@@ -356,7 +372,7 @@ def test_an_anomaly_detector_needs_no_label(name: str, piped: bool) -> None:  # 
     given = answers(found, rows)
 
     assert found.signature.classes == ()
-    assert set(given[found.signature.label_output].reshape(-1)) == {1, -1}
+    assert set(given[found.signature.label_output].reshape(-1)) <= {1, -1}
     assert given[str(found.signature.score_output)].shape == (len(rows), 1)
 
 
@@ -378,7 +394,9 @@ def test_a_transformer_answers_a_table() -> None:
 def test_a_regression_of_several_values(model: Any) -> None:
     """The signature states as many columns as there are values."""
     features = ["age", "bmi", "bp", "s1", "s2"]
-    found = proven(model.fit(patients()[features], patients()[["target", "s5"]]), patients(), features, ["target", "s5"])
+    found = proven(
+        model.fit(patients()[features], patients()[["target", "s5"]]), patients(), features, ["target", "s5"]
+    )
     check(found, "regression")
 
     assert found.signature.outputs[0].shape == ("batch", 2)

@@ -8,11 +8,20 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from candidate.adapters.convert.answering import at_least, cut_scores, label_scores, plain_labels, tidy, two_columns
+from candidate.adapters.convert.answering import (
+    at_least,
+    cut_scores,
+    finds_outliers,
+    label_scores,
+    plain_labels,
+    tidy,
+    two_columns,
+)
 from candidate.adapters.convert.boosting import check_native, make_known
 from candidate.adapters.convert.columns import Column, ColumnKind, dtype_of
 from candidate.adapters.convert.combining import combined
 from candidate.adapters.convert.imputing import fill_in_double, fillings
+from candidate.adapters.convert.isotonic import exact_isotonic
 from candidate.adapters.convert.naming import converter_inputs, name_inputs, split_table, table_width
 from candidate.adapters.convert.unwrapping import (
     Cut,
@@ -38,6 +47,7 @@ __all__ = [
     "convert",
     "cut_scores",
     "dtype_of",
+    "finds_outliers",
     "label_scores",
     "split_table",
     "table_width",
@@ -101,7 +111,7 @@ def _converted(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64],
         ) from error
     last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), exact_isotonic():
             warnings.simplefilter("ignore")  # what the converter will have to mend is nothing to its users
             graph: onnx.ModelProto = skl2onnx.convert_sklearn(
                 estimator,

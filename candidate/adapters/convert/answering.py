@@ -87,12 +87,35 @@ def tidy(graph: Any, estimator: Any) -> None:
         if output.type.HasField("sequence_type") or rank == _WIDTH + 1:
             labels = getattr(last, "classes_", None) or getattr(last, "estimators_", ())
             stack_labels(graph, output, len(labels))
-        elif hasattr(last, "fit_predict") and hasattr(last, "offset_") and rank == 1:
+        elif finds_outliers(last) and tensor.elem_type in floats and rank == 1:
             reshape_output(graph, output, 1)
+        elif finds_outliers(last) and tensor.elem_type not in floats:
+            _to_sign(graph, output)
         elif (
             len(graph.output) == 1 and tensor.elem_type in floats and widths > 1 and not hasattr(last, "classes_")
         ):  # the converter of trees says one value, and gives as many as there are
             output.CopyFrom(_table(output, widths))
+
+
+def finds_outliers(estimator: Any) -> bool:
+    """Whether this is an anomaly detector."""
+    from sklearn.base import is_outlier_detector
+
+    return bool(is_outlier_detector(estimator))
+
+
+def _to_sign(graph: Any, output: Any) -> None:
+    """Let a label be 1 or -1: the converter of one-class machines gives 0 where the score is exactly 0."""
+    import numpy as np
+    from onnx import helper
+
+    inner, above = _hide(graph, output, "sign"), fresh_name(graph, f"{output.name}_above")
+    zero, inlier, outlier = (
+        _constant(graph, f"{output.name}_{word}", np.array(value, dtype=np.int64))
+        for word, value in (("zero", 0), ("inlier", 1), ("outlier", -1))
+    )
+    graph.node.append(helper.make_node("Greater", [inner, zero], [above]))
+    graph.node.append(helper.make_node("Where", [above, inlier, outlier], [output.name]))
 
 
 def _table(output: Any, width: int) -> Any:

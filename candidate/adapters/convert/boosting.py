@@ -89,6 +89,15 @@ def _register(library: str) -> None:
     from skl2onnx import update_registered_converter
     from skl2onnx.common import shape_calculator as shapes
 
+    def convert_nameless(scope: Any, operator: Any, container: Any) -> None:
+        """Convert by position: columns called otherwise than f0, f1 and so on are beyond the converter."""
+        booster = operator.raw_operator.get_booster()
+        names, booster.feature_names = booster.feature_names, None
+        try:
+            convert_xgboost(scope, operator, container)
+        finally:
+            booster.feature_names = names
+
     classes, values = shapes.calculate_linear_classifier_output_shapes, shapes.calculate_linear_regressor_output_shapes
     if library == "lightgbm":
         import lightgbm
@@ -105,6 +114,8 @@ def _register(library: str) -> None:
     from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
 
     for kind in (xgboost.XGBClassifier, xgboost.XGBRFClassifier):
-        update_registered_converter(kind, f"Candidate{kind.__name__}", classes, convert_xgboost, options=_PROBABILITIES)
+        update_registered_converter(
+            kind, f"Candidate{kind.__name__}", classes, convert_nameless, options=_PROBABILITIES
+        )
     for kind in (xgboost.XGBRegressor, xgboost.XGBRFRegressor):
-        update_registered_converter(kind, f"Candidate{kind.__name__}", values, convert_xgboost)
+        update_registered_converter(kind, f"Candidate{kind.__name__}", values, convert_nameless)

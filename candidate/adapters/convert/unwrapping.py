@@ -33,6 +33,10 @@ def unwrapped(estimator: Any) -> Any:
         fold, outer = copy.copy(folds[0]), copy.copy(estimator)
         fold.estimator, outer.calibrated_classifiers_ = inner if steps is None else steps[-1][1], [fold]
         return outer if steps is None else _pipeline([*steps[:-1], ("calibrated", outer)])
+    if getattr(estimator, "flatten_transform", False):  # which concerns what nobody asks of it
+        plain = copy.copy(estimator)
+        plain.flatten_transform = False
+        return plain
     steps = getattr(estimator, "steps", None)
     if steps:
         name, last = steps[-1]

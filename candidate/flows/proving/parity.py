@@ -35,7 +35,7 @@ def expected_of(
         # One after the other: a forest whose trees are added up as they finish answers another last bit each time.
         with warnings.catch_warnings(), parallel_config(backend="sequential"):
             # Fitted on bare arrays: the features are then taken in the order in which they are listed.
-            warnings.filterwarnings("ignore", message="X has feature names")
+            warnings.filterwarnings("ignore", message="X (has|does not have valid) feature names")
             return answers_of(estimator, frame, meaning)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(

@@ -102,7 +102,7 @@ def _meaning_of(estimator: Any, labels: Sequence[str]) -> Meaning:
         if not hasattr(last, "transform"):
             raise InputError(f"{type(last).__name__} neither predicts nor transforms", where=where)
         return Meaning("transform")
-    if hasattr(last, "fit_predict") and hasattr(last, "offset_"):
+    if convert.finds_outliers(last):
         return Meaning("anomaly")
     classes = getattr(last, "classes_", None)
     if classes is None:
