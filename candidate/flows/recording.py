@@ -192,6 +192,8 @@ def model_card(spec: BuildSpec, signature: ModelSignature, record: ExperimentRec
         f"* Source: `{record.code.source}`, commit {commit}"
         + (", with uncommitted changes" if record.code.dirty else ""),
     ]
+    if signature.threshold is not None:
+        lines.append(f"* Answers `{signature.positive}` from a score of {signature.threshold:g} on")
     if parity is not None:
         lines.append(
             f"* The graph computes in {parity.float_bits} bits; on {parity.rows:,} training rows it differs from the "

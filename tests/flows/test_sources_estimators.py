@@ -50,7 +50,7 @@ FEW: dict[str, Any] = {"n_estimators": 15, "max_depth": 4, "n_jobs": 1}
 @cache
 def tumours() -> pd.DataFrame:
     """Real tumours: four measurements, two with holes, a text, and labels of every kind."""
-    rows = load_breast_cancer(as_frame=True).frame[[*NUMBERS, "target"]].copy()
+    rows: pd.DataFrame = load_breast_cancer(as_frame=True).frame[[*NUMBERS, "target"]].copy()
     rng = np.random.default_rng(0)
     rows["size"] = pd.cut(rows["mean radius"], 3, labels=["small", "middle", "large"]).astype(str).astype(object)
     rows["kind"] = np.where(rows["target"] == 1, "benign", "malignant")
@@ -65,13 +65,15 @@ def tumours() -> pd.DataFrame:
 @cache
 def wines() -> pd.DataFrame:
     """Real wines of three growers."""
-    return load_wine(as_frame=True).frame
+    rows: pd.DataFrame = load_wine(as_frame=True).frame
+    return rows
 
 
 @cache
 def patients() -> pd.DataFrame:
     """Real patients and how far their disease went on, with a second value to predict."""
-    return load_diabetes(as_frame=True, scaled=False).frame
+    rows: pd.DataFrame = load_diabetes(as_frame=True, scaled=False).frame
+    return rows
 
 
 def prepared(*, fill: bool = False) -> ColumnTransformer:
@@ -311,11 +313,12 @@ def test_a_decision_threshold_is_in_the_graph(name: str) -> None:
     given = answers(found, tumours())
     signature = found.signature
     scores = np.asarray(given[str(signature.score_output)], dtype=float)
+    assert signature.positive is not None
     column = list(signature.classes).index(signature.positive)
     other = signature.classes[1 - column]
 
     assert signature.threshold != 0.5
-    expected = np.where(scores[:, column] >= signature.threshold, signature.positive, other)
+    expected = np.where(scores[:, column] >= signature.threshold, np.array(signature.positive), np.array(other))
     np.testing.assert_array_equal(given[signature.label_output], expected)
     assert (given[signature.label_output] == model.predict(tumours()[whole()])).mean() == 1
 

@@ -36,13 +36,15 @@ IRIS = ["sepal length (cm)", "petal length (cm)", "petal width (cm)"]
 @cache
 def tumours() -> pd.DataFrame:
     """Real tumours."""
-    return load_breast_cancer(as_frame=True).frame
+    rows: pd.DataFrame = load_breast_cancer(as_frame=True).frame
+    return rows
 
 
 @cache
 def flowers() -> pd.DataFrame:
     """Real flowers of three kinds."""
-    return load_iris(as_frame=True).frame
+    rows: pd.DataFrame = load_iris(as_frame=True).frame
+    return rows
 
 
 def table(rows: pd.DataFrame) -> pa.Table:
@@ -164,7 +166,7 @@ def test_the_mean_of_regressions(tmp_path: Path) -> None:
     rows = tumours()
     for names, file in ((BREAST[:2], "a.onnx"), (BREAST[1:], "b.onnx")):
         exported(Ridge().fit(rows[names], rows["worst area"]), names, tmp_path / file)
-    signature, session = built(tmp_path, 'source = ["a.onnx", "b.onnx"]', rows, label='"worst area"')
+    signature, _ = built(tmp_path, 'source = ["a.onnx", "b.onnx"]', rows, label='"worst area"')
 
     assert signature.task == "regression"
     assert signature.score_output is None

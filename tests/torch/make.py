@@ -8,7 +8,7 @@ Four real measurements of breast tumours, and three of iris flowers; both sets c
 
 from pathlib import Path
 
-import torch
+import torch  # type: ignore[import-not-found]
 from sklearn.datasets import load_breast_cancer, load_iris
 
 HERE = Path(__file__).parent
@@ -16,7 +16,7 @@ BREAST = ["mean radius", "mean texture", "mean smoothness", "mean symmetry"]
 IRIS = ["sepal length (cm)", "petal length (cm)", "petal width (cm)"]
 
 
-class Scaled(torch.nn.Module):
+class Scaled(torch.nn.Module):  # type: ignore[misc]
     """A small network over a table of raw values: what scales them is part of it, and so is the last squashing."""
 
     def __init__(self, table: torch.Tensor, body: torch.nn.Sequential) -> None:
@@ -48,7 +48,8 @@ def trained(table: torch.Tensor, target: torch.Tensor, last: torch.nn.Module, wi
         )
         loss.backward()
         optimizer.step()
-    return model.eval()
+    model.eval()
+    return model
 
 
 def export(model: torch.nn.Module, table: torch.Tensor, name: str) -> None:

@@ -62,7 +62,7 @@ def make_known(estimator: Any) -> None:
             continue
         _check_parameters(library, part)
         try:
-            _register(library)
+            _register(library, type(part))
         except ImportError as error:
             raise UnavailableError(
                 f"the converter of {library} is not installed: {error}", hint="pip install 'candidate[build]'"
@@ -85,37 +85,27 @@ def _check_parameters(library: str, part: Any) -> None:
         )
 
 
-def _register(library: str) -> None:
+def _register(library: str, kind: type) -> None:
+    """Register the converter of one class; the library itself was imported by whoever made the estimator."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common import shape_calculator as shapes
 
-    def convert_nameless(scope: Any, operator: Any, container: Any) -> None:
-        """Convert by position: columns called otherwise than f0, f1 and so on are beyond the converter."""
-        booster = operator.raw_operator.get_booster()
-        names, booster.feature_names = booster.feature_names, None
-        try:
-            convert_xgboost(scope, operator, container)
-        finally:
-            booster.feature_names = names
-
-    classes, values = shapes.calculate_linear_classifier_output_shapes, shapes.calculate_linear_regressor_output_shapes
     if library == "lightgbm":
-        import lightgbm
-        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm as convert
+    else:
+        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost as theirs
 
-        update_registered_converter(
-            lightgbm.LGBMClassifier, "CandidateLgbmClassifier", classes, convert_lightgbm, options=_PROBABILITIES
-        )
-        update_registered_converter(
-            lightgbm.LGBMRegressor, "CandidateLgbmRegressor", values, convert_lightgbm, options={"split": None}
-        )
-        return
-    import xgboost
-    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+        def convert(scope: Any, operator: Any, container: Any) -> None:
+            """Convert by position: columns called otherwise than f0, f1 and so on are beyond the converter."""
+            booster = operator.raw_operator.get_booster()
+            names, booster.feature_names = booster.feature_names, None
+            try:
+                theirs(scope, operator, container)
+            finally:
+                booster.feature_names = names
 
-    for kind in (xgboost.XGBClassifier, xgboost.XGBRFClassifier):
-        update_registered_converter(
-            kind, f"Candidate{kind.__name__}", classes, convert_nameless, options=_PROBABILITIES
-        )
-    for kind in (xgboost.XGBRegressor, xgboost.XGBRFRegressor):
-        update_registered_converter(kind, f"Candidate{kind.__name__}", values, convert_nameless)
+    if hasattr(kind, "predict_proba"):
+        shape, options = shapes.calculate_linear_classifier_output_shapes, _PROBABILITIES
+    else:
+        shape, options = shapes.calculate_linear_regressor_output_shapes, {"split": None}
+    update_registered_converter(kind, f"Candidate{kind.__name__}", shape, convert, options=options)

@@ -108,7 +108,7 @@ def table_width(model: Any) -> int | None:
     """Return how many columns a graph's one input takes side by side; None if it takes them one by one."""
     held = {tensor.name for tensor in model.graph.initializer}
     given = [value for value in model.graph.input if value.name not in held]
-    dims = given[0].type.tensor_type.shape.dim if len(given) == 1 else ()
+    dims: Sequence[Any] = given[0].type.tensor_type.shape.dim if len(given) == 1 else ()
     if len(dims) != 2 or dims[1].dim_value < 2:  # noqa: PLR2004 - a table of columns
         return None
     return int(dims[1].dim_value)

@@ -171,7 +171,7 @@ def distances(
     difference = np.abs(found - scores).max(axis=1)
     if signature.task in {"regression", "transform"}:
         difference = difference / np.maximum(1.0, np.abs(scores).max(axis=1))
-    return difference / _scale(scores) if signature.task == "anomaly" else difference
+    return np.asarray(difference / _scale(scores) if signature.task == "anomaly" else difference, dtype=np.float64)
 
 
 def _scale(scores: NDArray[np.float64]) -> float:
@@ -190,7 +190,7 @@ def flipped(
         return np.zeros(len(labels), dtype=bool)
     answers = np.asarray(outputs[signature.label_output]).reshape(labels.shape).astype(labels.dtype)
     if signature.task == "multilabel":
-        return ((answers != labels) & (np.abs(scores - 0.5) > tolerance)).any(axis=1)
+        wrong = (answers != labels) & (np.abs(scores - 0.5) > tolerance)
     if signature.task == "anomaly":
         tied = np.abs(scores[:, 0]) <= tolerance * _scale(scores)
     elif signature.threshold is not None and signature.threshold != 0.5:  # noqa: PLR2004 - the middle
@@ -199,4 +199,4 @@ def flipped(
     else:
         top = np.sort(scores, axis=1)
         tied = top[:, -1] - top[:, -2] <= tolerance
-    return (answers != labels) & ~tied
+    return np.asarray((answers != labels) & ~tied)
