@@ -44,7 +44,7 @@ train = "t.parquet"
 """
 
 
-class Doubled(Ridge):
+class Doubled(Ridge):  # type: ignore[misc]
     """A type of ours, which skops does not know."""
 
     def predict(self, X: Any) -> Any:  # noqa: N803 - as scikit-learn calls it
@@ -55,7 +55,7 @@ class Doubled(Ridge):
 @pytest.fixture(scope="module")
 def tumours() -> pd.DataFrame:
     """Real tumours, numbered."""
-    rows = load_breast_cancer(as_frame=True).frame
+    rows: pd.DataFrame = load_breast_cancer(as_frame=True).frame
     rows["patient"] = np.arange(len(rows))
     return rows
 
@@ -111,7 +111,7 @@ def test_everybody_agrees_on_a_threshold(tmp_path: Path, tumours: pd.DataFrame, 
 
 def _value(document: Any, metric: str) -> float:
     """The value of a metric in an evaluation."""
-    return float(next(each["estimate"]["value"] for each in document["estimates"] if each["metric"] == metric))
+    return float(document["slices"][0]["metrics"][metric]["value"])
 
 
 def test_a_threshold_is_for_one_classifier(tmp_path: Path, tumours: pd.DataFrame) -> None:

@@ -85,7 +85,7 @@ def tidy(graph: Any, estimator: Any) -> None:
         tensor = output.type.tensor_type
         rank = len(tensor.shape.dim)
         if output.type.HasField("sequence_type") or rank == _WIDTH + 1:
-            labels: Sequence[Any] = getattr(last, "classes_", None) or getattr(last, "estimators_", ())
+            labels: Sequence[Any] = getattr(last, "classes_", getattr(last, "estimators_", ()))
             stack_labels(graph, output, len(labels))
         elif finds_outliers(last) and tensor.elem_type in floats and rank == 1:
             reshape_output(graph, output, 1)

@@ -190,7 +190,8 @@ def flipped(
         return np.zeros(len(labels), dtype=bool)
     answers = np.asarray(outputs[signature.label_output]).reshape(labels.shape).astype(labels.dtype)
     if signature.task == "multilabel":
-        wrong = (answers != labels) & (np.abs(scores - 0.5) > tolerance)
+        clear = np.abs(scores - 0.5) > tolerance  # one half is every label's threshold
+        return np.asarray(((answers != labels) & clear).any(axis=1))
     if signature.task == "anomaly":
         tied = np.abs(scores[:, 0]) <= tolerance * _scale(scores)
     elif signature.threshold is not None and signature.threshold != 0.5:  # noqa: PLR2004 - the middle
