@@ -273,8 +273,9 @@ def test_what_wraps_a_pipeline_is_taken_off(people: pd.DataFrame) -> None:
         people[["income"]], late
     )
 
-    for model in (search, calibrated, nested):
+    for model in (search, nested):
         assert furthest(model, people, FEATURES) < 1e-5
+    assert furthest(calibrated, people, FEATURES, 64) < 1e-9  # between near knots the lines are too steep for 32 bits
     assert furthest(bare, people, ["income"]) < 1e-5
     assert calibrated.calibrated_classifiers_[0].estimator.estimator is fitted  # nothing of theirs was changed
 
