@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from candidate.adapters import dataset
 from candidate.adapters.archive import Archive
 from candidate.adapters.runtime import scores_of
@@ -27,7 +25,7 @@ def predictions(bundle: Bundle, session: Any, batch: Any, *, first_row: int = 0,
     """Return the label and, for a classifier, the score of every row of an Arrow batch."""
     feeds = dataset.feeds(batch, bundle.signature.inputs, first_row=first_row, where=where, filled=bundle.filled)
     labels, scores = scores_of(bundle.signature, session.run(feeds))
-    columns: dict[str, Any] = {"prediction": np.asarray(labels)}
+    columns: dict[str, Any] = {"prediction": list(labels) if labels.ndim > 1 else labels}
     if scores is not None:
         columns["score"] = scores
     return columns

@@ -15,6 +15,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -136,9 +137,27 @@ def test_a_detector_is_built_without_a_label(tmp_path: Path, tumours: pd.DataFra
     with Archive.open(Path(made.path)) as archive:
         signature = inspect(archive).signature
     assert (signature.task, signature.label, signature.classes) == ("anomaly", "", ())
+    lines: list[str] = []
+    predict(made.path, tmp_path / "t.parquet", each=lines.append)
+    answers = [json.loads(line) for line in lines]
+    assert {each["prediction"] for each in answers} == {1, -1}
+    assert all((each["score"] >= 0) == (each["prediction"] == 1) for each in answers)
     with pytest.raises(InputError, match="anomaly model") as refused:
         evaluate(Path(made.path), data=tmp_path / "t.parquet", policy=Policy.from_toml(POLICY, where="policy.toml"))
     assert refused.value.hint
+
+
+def test_several_labels_are_predicted_row_by_row(tmp_path: Path, tumours: pd.DataFrame) -> None:
+    """A row has a list of answers, in the order of the labels."""
+    rows = tumours[[*NUMBERS, "target"]].assign(rough=(tumours["mean texture"] > 19).astype("int64"))
+    rows.to_parquet(tmp_path / "t.parquet", index=False)
+    model = OneVsRestClassifier(LogisticRegression(max_iter=1000)).fit(rows[NUMBERS], rows[["target", "rough"]])
+    made = build(spec(data='label = ["target", "rough"]'), model=model, root=tmp_path, out=tmp_path)
+    lines: list[str] = []
+    result = predict(made.path, tmp_path / "t.parquet", each=lines.append)
+
+    assert result.rows == len(lines) == len(rows)
+    np.testing.assert_array_equal([json.loads(line)["prediction"] for line in lines], model.predict(rows[NUMBERS]))
 
 
 def test_types_of_a_skops_file_are_trusted_by_name(tmp_path: Path, tumours: pd.DataFrame) -> None:
