@@ -178,6 +178,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: on_tumours(lightgbm.LGBMClassifier(linear_tree=True, **QUIET), words=False),
         "linear_tree=True",
     ),
+    "dropped trees": (lambda: on_tumours(xgboost.XGBClassifier(booster="dart", **FEW), words=False), "booster='dart'"),
     "another missing value": (
         lambda: on_tumours(xgboost.XGBClassifier(missing=-1.0, **FEW), words=False),
         "missing=-1.0",
@@ -293,9 +294,9 @@ THRESHOLDS: dict[str, tuple[Callable[[], Any], str]] = {
     "tuned around": (lambda: TunedThresholdClassifierCV(linear(), cv=3), "target"),
     "tuned in a search": (
         lambda: GridSearchCV(
-            make_pipeline(prepared(fill=True), TunedThresholdClassifierCV(LogisticRegression(), cv=3)),
+            make_pipeline(prepared(fill=True), TunedThresholdClassifierCV(LogisticRegression(), cv=2)),
             {"tunedthresholdclassifiercv__estimator__C": [0.01, 0.02]},
-            cv=3,
+            cv=2,
         ),
         "target",
     ),

@@ -75,7 +75,7 @@ def _check_parameters(library: str, part: Any) -> None:
     missing = parameters.get("missing")
     if library == "xgboost" and missing is not None and missing == missing:  # noqa: PLR0124 - not NaN
         odd.append("missing")
-    if library == "xgboost" and parameters.get("booster") == "gblinear":
+    if library == "xgboost" and parameters.get("booster") in {"gblinear", "dart"}:
         odd.append("booster")
     if odd:
         raise InputError(
