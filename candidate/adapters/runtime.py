@@ -90,8 +90,16 @@ class Session:
 def scores_of(
     signature: "ModelSignature", outputs: Mapping[str, NDArray[Any]]
 ) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
-    """Return labels, shape (rows,), and the positive class's probability, shape (rows,), if there is one."""
-    labels = np.asarray(outputs[signature.label_output]).reshape(-1)
+    """Return labels and the score, shape (rows,), if there is one.
+
+    Labels are of shape (rows,), or (rows, values) where a model answers several. The score is the
+    probability of the positive class, or how normal a row is to an anomaly detector.
+    """
+    labels = np.asarray(outputs[signature.label_output])
+    if labels.ndim != 2 or labels.shape[1] == 1:  # noqa: PLR2004 - a table
+        labels = labels.reshape(-1)
+    if signature.task == "anomaly" and signature.score_output is not None:
+        return labels, np.asarray(outputs[signature.score_output], dtype=np.float64).reshape(-1)
     if signature.score_output is None or signature.positive is None:
         return labels, None
     scores = np.asarray(outputs[signature.score_output], dtype=np.float64)

@@ -8,6 +8,7 @@ from candidate.document import Document, Part
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,62}$")]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FeatureType = Literal["number", "integer", "string", "boolean"]
 
 
@@ -26,11 +27,26 @@ class BundleSection(Part):
 class ModelSection(Part):
     """Where the trained model comes from."""
 
-    source: str
-    """``model.onnx``, ``module:object``, ``script.py:object``, ``model.skops`` or ``model.joblib``.
-    All but the first execute code, at build time only."""
+    source: str | Annotated[tuple[str, ...], Field(min_length=2)]
+    """``model.onnx``, ``module:object``, ``script.py:object``, ``model.skops`` or ``model.joblib``; or a list of
+    ONNX files, of which one graph is made that answers their mean.
+    All but ONNX files execute code, at build time only."""
+    combine: Literal["mean"] = "mean"
+    """How the answers of several graphs become one: the mean of their probabilities, or of their values. Labels
+    follow from the mean."""
+    weights: Annotated[tuple[Weight, ...], Field(min_length=2)] | None = None
+    """Weight of each graph in the mean; by default all count the same."""
+    threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    """Score from which a binary classifier answers the positive class; by default 0.5, or the model's own."""
+    trusted: tuple[str, ...] = ()
+    """Types, as ``module.Type``, that ``model.skops`` may hold beside those that skops trusts."""
     float: Literal["auto", "32", "64", 32, 64] = "auto"
     """Precision of the graph; ``auto`` takes 32 bits if parity holds, then 64, else refuses."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The source, or each file of an ensemble."""
+        return (self.source,) if isinstance(self.source, str) else self.source
 
 
 class ColumnSection(Part):
@@ -50,7 +66,9 @@ class DataSection(Part):
 
     train: str
     """Parquet file of the training rows (or a sample of them), relative to this file."""
-    label: str
+    label: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    """Column of what is predicted; several of a multilabel model or of a regression of several values; left
+    out only for an anomaly detector or a transformer."""
     features: tuple[str, ...] | None = None
     """Feature columns in order; by default those the model says it was fitted on."""
     columns: dict[str, ColumnSection] = Field(default_factory=dict)
@@ -63,6 +81,13 @@ class DataSection(Part):
     """Version of the feature set."""
     snapshot: str | None = None
     """Identifier of the data snapshot in its store."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the label columns: none, one or several."""
+        if self.label is None:
+            return ()
+        return (self.label,) if isinstance(self.label, str) else self.label
 
 
 class ServingFeature(Part):

@@ -130,8 +130,10 @@ def build(
 def _read(spec: BuildSpec, root: Path, model: object | None, progress: Progress) -> _Inputs:
     train = root / spec.data.train
     known = dataset.columns_of_file(train)
-    if spec.data.label not in known:
-        raise InputError(f"no label column {spec.data.label!r}", where=f"[data] train: {spec.data.train}")
+    labels = spec.data.labels
+    for label in labels:
+        if label not in known:
+            raise InputError(f"no label column {label!r}", where=f"[data] train: {spec.data.train}")
 
     @cache
     def table(columns: tuple[str, ...]) -> Any:
@@ -140,7 +142,7 @@ def _read(spec: BuildSpec, root: Path, model: object | None, progress: Progress)
     progress("training or loading the model", None)
     source = find_source(spec, root, model=model, train=lambda: table(tuple(known)).to_pandas())
     features = features_of(source, spec, known)
-    rows = table((*features, spec.data.label))
+    rows = table((*features, *labels))
     return _Inputs(
         spec=spec,
         root=root,
@@ -148,7 +150,7 @@ def _read(spec: BuildSpec, root: Path, model: object | None, progress: Progress)
         table=rows,
         data_digest=dataset.file_digest(train),
         columns=columns_of(rows, features),
-        label_mean=_label_mean(rows.column(spec.data.label)),
+        label_mean=_label_mean(rows.column(labels[0])) if len(labels) == 1 else None,
     )
 
 
@@ -164,10 +166,14 @@ def _label_mean(values: Any) -> float | None:
 
 
 def _proven(inputs: _Inputs) -> Proven:
-    label = inputs.spec.data.label
+    label = inputs.spec.data.labels
     if inputs.source.onnx is not None:
         folder = inputs.root if inputs.source.file is None else inputs.source.file.parent
-        return given_graph(inputs.source.onnx, inputs.table, label=label, folder=folder)
+        features = inputs.spec.data.features
+        threshold = inputs.spec.model.threshold
+        return given_graph(
+            inputs.source.onnx, inputs.table, label=label, folder=folder, features=features, threshold=threshold
+        )
     return prove(
         inputs.source.estimator,
         inputs.table,
@@ -301,7 +307,7 @@ def _statements(spec: BuildSpec, manifest: BundleManifest, content: oci.Content)
     name, version = spec.bundle.name, spec.bundle.version
     data = manifest.to_bytes()
     own = Member(MANIFEST_PATH, "manifest", data).file
-    parameters: dict[str, JsonValue] = {"source": recording.shown(spec.model.source), "float": spec.model.float}
+    parameters: dict[str, JsonValue] = {"source": recording.shown(*spec.model.sources), "float": spec.model.float}
     return [
         oci.release_statement(name, version, content.digest),
         integrity_statement(name, version, [*manifest.files, own]),

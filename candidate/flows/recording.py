@@ -71,11 +71,11 @@ def experiment(
     estimator = _parameters(source.estimator)
     if estimator:
         params["estimator"] = {"class": type(source.estimator).__name__, "params": estimator}
-    code = provenance.code_record(shown(spec.model.source), source.file, root)
+    code = provenance.code_record(shown(*spec.model.sources), source.file, root)
     data = DataRecord(
         digest=data_digest,
         rows=rows,
-        label=spec.data.label,
+        label=", ".join(spec.data.labels),
         label_mean=label_mean,
         features=features,
         unit=spec.data.unit,
@@ -121,9 +121,9 @@ def serving_features(spec: BuildSpec, root: Path) -> tuple[ServingFeature, ...] 
     return FeatureLock.from_toml(text, where=spec.serving.features).features
 
 
-def shown(text: str) -> str:
-    """Return a path as the specification gives it, but never where on this machine that is."""
-    return PurePath(text).name if PurePath(text).is_absolute() else text
+def shown(*sources: str) -> str:
+    """Return paths as the specification gives them, but never where on this machine that is."""
+    return ", ".join(PurePath(text).name if PurePath(text).is_absolute() else text for text in sources)
 
 
 def model_card(spec: BuildSpec, signature: ModelSignature, record: ExperimentRecord, parity: Parity | None) -> bytes:
@@ -142,6 +142,8 @@ def model_card(spec: BuildSpec, signature: ModelSignature, record: ExperimentRec
         f"* Source: `{record.code.source}`, commit {commit}"
         + (", with uncommitted changes" if record.code.dirty else ""),
     ]
+    if signature.threshold is not None:
+        lines.append(f"* Answers `{signature.positive}` from a score of {signature.threshold:g} on")
     if parity is not None:
         lines.append(
             f"* The graph computes in {parity.float_bits} bits; on {parity.rows:,} training rows it differs from the "

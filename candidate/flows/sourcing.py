@@ -10,13 +10,15 @@ import sys
 import traceback
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from candidate.adapters.graph import input_names
+from candidate.adapters import convert
+from candidate.adapters.convert import table_width
+from candidate.adapters.graph import canonical_graph, input_names, inspect_graph, parse_graph
 from candidate.documents.spec import BuildSpec
 from candidate.errors import InputError, IntegrityError, UnavailableError
 
@@ -39,6 +41,8 @@ FAILURES = (
 UNREADABLE = (*FAILURES, pickle.UnpicklingError, struct.error, zipfile.BadZipFile, zlib.error)
 """What a model file raises that was cut off, is none, or was written by other versions."""
 KINDS = "model.onnx, module:object, script.py:object, model.skops or model.joblib"
+
+SELF_CONTAINED = "export plain tensors (zipmap off) in ONNX's own operators, weights inside"
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,29 @@ def find_source(spec: BuildSpec, root: Path, *, model: object | None, train: Any
         InputError: there is no such file, module or object, or it fails.
         UnavailableError: the library that reads the file is not installed.
     """
+    source = _found(spec, root, model=model, train=train)
+    if source.estimator is not None:
+        convert.check_native(source.estimator)
+        if spec.model.threshold is not None:
+            cut = convert.with_threshold(source.estimator, spec.model.threshold)
+            return Source(cut, None, source.file)
+    return source
+
+
+def _found(spec: BuildSpec, root: Path, *, model: object | None, train: Any) -> Source:
     text = spec.model.source
+    if not isinstance(text, str):
+        return Source(model, None, None) if model is not None else _ensemble(spec, root)
+    if spec.model.weights is not None:
+        raise InputError("weights of a single model", where="[model] weights", hint="they are for a list of ONNX files")
     if text.endswith((".onnx", ".joblib", ".skops")):
         path = root / text
         if model is not None:
             return Source(model, None, path if path.is_file() else None)
         _existing(path)
-        return Source(None, path.read_bytes(), path) if text.endswith(".onnx") else Source(_load_file(path), None, path)
+        if text.endswith(".onnx"):
+            return Source(None, path.read_bytes(), path)
+        return Source(_load_file(path, spec.model.trusted), None, path)
     home, separator, name = text.rpartition(":")
     if not separator or not name.isidentifier():
         raise InputError(f"no model is read from {text!r}", where="[model] source", hint=f"name {KINDS}")
@@ -85,13 +105,36 @@ def find_source(spec: BuildSpec, root: Path, *, model: object | None, train: Any
         return Source(_fitted(found, train, text), None, file)
 
 
+def _ensemble(spec: BuildSpec, root: Path) -> Source:
+    """Return one graph that answers the mean of several."""
+    names = spec.model.sources
+    if not all(name.endswith(".onnx") for name in names):
+        raise InputError(
+            f"a list of {', '.join(names)}",
+            where="[model] source",
+            hint="list ONNX files only; a VotingClassifier holds estimators together",
+        )
+    weights = spec.model.weights or (1.0,) * len(names)
+    if len(weights) != len(names):
+        raise InputError(f"{len(weights)} weights for {len(names)} graphs", where="[model] weights")
+    models = []
+    for name in names:
+        try:
+            model = parse_graph(_existing(root / name).read_bytes())
+            inspect_graph(canonical_graph(model))
+        except IntegrityError as error:
+            raise InputError(error.message, where=f"[model] source: {name}", hint=SELF_CONTAINED) from error
+        models.append(model)
+    return Source(None, bytes(convert.combined(models, weights).SerializeToString()), None)
+
+
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise InputError("no such file", where=f"[model] source: {path.name}")
     return path
 
 
-def _load_file(path: Path) -> Any:
+def _load_file(path: Path, trusted: Sequence[str]) -> Any:
     if path.suffix == ".skops":
         try:
             import skops.io
@@ -101,13 +144,14 @@ def _load_file(path: Path) -> Any:
             unknown = skops.io.get_untrusted_types(file=path)
         except UNREADABLE as error:
             raise InputError(f"cannot be loaded: {error}", where=path.name) from error
-        if unknown:
+        strange = sorted(set(unknown) - set(trusted))
+        if strange:
             raise InputError(
-                f"holds types that skops does not trust: {', '.join(sorted(unknown))}",
+                f"holds types that skops does not trust: {', '.join(strange)}",
                 where=path.name,
-                hint="build from module:object instead, where you choose what is imported",
+                hint="if you know them, list them: [model] trusted",
             )
-        load = functools.partial(skops.io.load, trusted=[])
+        load = functools.partial(skops.io.load, trusted=sorted(set(unknown)))
     else:
         try:
             import joblib
@@ -187,7 +231,7 @@ def _script(path: Path) -> Any:
 
 def _fitted(found: Any, train: Any, text: str) -> Any:
     """Return an estimator: the object itself, or what the function it is returns."""
-    if hasattr(found, "predict") and not inspect.isclass(found):
+    if _is_model(found):
         return found
     if not callable(found):
         raise InputError(f"{text} is neither an estimator nor a function", where="[model] source")
@@ -198,9 +242,13 @@ def _fitted(found: Any, train: Any, text: str) -> Any:
     rows = (train(),) if takes else ()  # read outside: a file that cannot be read is not their failure
     with _theirs(text):
         estimator = found(*rows)
-    if not hasattr(estimator, "predict"):
+    if not _is_model(estimator):
         raise InputError(f"{text} returned {type(estimator).__name__}, not an estimator", where="[model] source")
     return estimator
+
+
+def _is_model(found: Any) -> bool:
+    return not inspect.isclass(found) and (hasattr(found, "predict") or hasattr(found, "transform"))
 
 
 def features_of(source: Source, spec: BuildSpec, known: Mapping[str, str]) -> tuple[str, ...]:
@@ -225,9 +273,10 @@ def features_of(source: Source, spec: BuildSpec, known: Mapping[str, str]) -> tu
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{', '.join(map(repr, twice))} twice", where=where, hint="name every column once")
-    if spec.data.label in names:
+    both = next((label for label in spec.data.labels if label in names), None)
+    if both is not None:
         raise InputError(
-            f"{spec.data.label!r} is the label and a feature",
+            f"{both!r} is the label and a feature",
             where=where,
             hint="train without it: what is to be predicted is not known when serving",
         )
@@ -239,6 +288,6 @@ def _own_features(source: Source) -> tuple[str, ...]:
         names = getattr(source.estimator, "feature_names_in_", None)
         return () if names is None else tuple(str(name) for name in names)
     try:
-        return input_names(source.onnx)
+        return () if table_width(parse_graph(source.onnx)) is not None else input_names(source.onnx)
     except IntegrityError as error:
         raise InputError(error.message, where="[model] source") from error

@@ -273,21 +273,20 @@ def test_what_wraps_a_pipeline_is_taken_off(people: pd.DataFrame) -> None:
         people[["income"]], late
     )
 
-    for model in (search, calibrated, nested):
+    for model in (search, nested):
         assert furthest(model, people, FEATURES) < 1e-5
+    assert furthest(calibrated, people, FEATURES, 64) < 1e-9  # between near knots the lines are too steep for 32 bits
     assert furthest(bare, people, ["income"]) < 1e-5
     assert calibrated.calibrated_classifiers_[0].estimator.estimator is fitted  # nothing of theirs was changed
 
 
-def test_calibration_in_several_folds_is_told_where_to_go(people: pd.DataFrame) -> None:
-    """Each fold has a preparation of its own, which does not convert; inside the pipeline it does."""
+def test_calibration_in_several_folds_is_their_mean(people: pd.DataFrame) -> None:
+    """Each fold has a preparation of its own; it is converted with it, or once where the folds are inside."""
     rows, late = people[list(FEATURES)], people["late"]
     outside = CalibratedClassifierCV(prepared(LogisticRegression()), cv=2).fit(rows, late)
     inside = prepared(CalibratedClassifierCV(LogisticRegression(), cv=2)).fit(rows, late)
 
-    with pytest.raises(InputError) as refused:
-        convert(outside, columns(people, FEATURES), 32)
-    assert "around its last step" in refused.value.hint
+    assert furthest(outside, people, FEATURES) < 1e-5
     assert furthest(inside, people, FEATURES) < 1e-5
 
 

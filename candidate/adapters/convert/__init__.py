@@ -8,16 +8,53 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from candidate.adapters.convert.answering import (
+    at_least,
+    cut_scores,
+    finds_outliers,
+    label_scores,
+    plain_labels,
+    tidy,
+    two_columns,
+)
+from candidate.adapters.convert.boosting import check_native, make_known
 from candidate.adapters.convert.columns import Column, ColumnKind, dtype_of
+from candidate.adapters.convert.combining import combined
 from candidate.adapters.convert.imputing import fill_in_double, fillings
-from candidate.adapters.convert.naming import converter_inputs, name_inputs
-from candidate.adapters.convert.unwrapping import cast_before_last, takes_columns, unwrapped
+from candidate.adapters.convert.isotonic import exact_isotonic
+from candidate.adapters.convert.naming import converter_inputs, name_inputs, split_table, table_width
+from candidate.adapters.convert.unwrapping import (
+    Cut,
+    cast_before_last,
+    members_of,
+    takes_columns,
+    uncut,
+    unwrapped,
+    with_threshold,
+)
 from candidate.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Column", "ColumnKind", "convert", "dtype_of"]
+__all__ = [
+    "Column",
+    "ColumnKind",
+    "Cut",
+    "at_least",
+    "check_native",
+    "combined",
+    "convert",
+    "cut_scores",
+    "dtype_of",
+    "finds_outliers",
+    "label_scores",
+    "split_table",
+    "table_width",
+    "two_columns",
+    "uncut",
+    "with_threshold",
+]
 
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -40,9 +77,25 @@ def convert(
         InputError: some step has no ONNX form; the message names it.
         UnavailableError: the build extra is not installed, or protobuf is too new for the converters.
     """
-    plain = unwrapped(estimator)
+    plain, cut = uncut(estimator)
+    classes = plain_labels(plain)
+    graph = _whole(plain, columns, bits, single=single)
+    if cut is not None:
+        cut_scores(graph.graph, classes, cut)
+    return graph
+
+
+def _whole(plain: Any, columns: Sequence[Column], bits: Literal[32, 64], *, single: bool) -> "onnx.ModelProto":
+    """Convert an estimator, or the members of a mean of pipelines one by one."""
+    members = members_of(plain)
+    if members is not None:
+        parts, weights = members
+        graphs = [_whole(unwrapped(part), columns, bits, single=single) for part in parts]
+        return combined(graphs, weights, classes=plain_labels(plain))
     apart = takes_columns(plain)
+    make_known(plain)
     graph = _converted(cast_before_last(plain) if single else plain, columns, bits, apart=apart)
+    tidy(graph.graph, plain)
     fill_in_double(graph.graph, list(fillings(plain, set())))
     name_inputs(graph.graph, columns, apart=apart)
     return graph
@@ -58,7 +111,7 @@ def _converted(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64],
         ) from error
     last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), exact_isotonic():
             warnings.simplefilter("ignore")  # what the converter will have to mend is nothing to its users
             graph: onnx.ModelProto = skl2onnx.convert_sklearn(
                 estimator,

@@ -102,3 +102,53 @@ def name_inputs(graph: Any, columns: Sequence[Column], *, apart: bool) -> None:
 
 def _is_truth(column: Column) -> bool:
     return dtype_of(column, 32) == "bool"
+
+
+def table_width(model: Any) -> int | None:
+    """Return how many columns a graph's one input takes side by side; None if it takes them one by one."""
+    held = {tensor.name for tensor in model.graph.initializer}
+    given = [value for value in model.graph.input if value.name not in held]
+    dims: Sequence[Any] = given[0].type.tensor_type.shape.dim if len(given) == 1 else ()
+    if len(dims) != 2 or dims[1].dim_value < 2:  # noqa: PLR2004 - a table of columns
+        return None
+    return int(dims[1].dim_value)
+
+
+def split_table(model: Any, names: Sequence[str]) -> None:
+    """Give a graph that takes one table an input for each of its columns.
+
+    Args:
+        model: changed in place; ``table_width`` is not None.
+        names: of the columns, in order.
+
+    Raises:
+        InputError: there are more or fewer than the table has.
+    """
+    from onnx import helper
+
+    graph, width = model.graph, table_width(model)
+    if len(names) != width:
+        raise InputError(
+            f"{len(names)} features, but the graph's table has {width} columns",
+            where="[data] features",
+            hint="list the columns in the order in which the model takes them",
+        )
+    held = {tensor.name for tensor in graph.initializer}
+    table = next(value for value in graph.input if value.name not in held)
+    kind = table.type.tensor_type.elem_type
+    taken = _names_in(graph) | set(names)
+    new = {}
+    for name in sorted(_names_in(graph) & set(names)):
+        fresh = name
+        while fresh in taken:
+            fresh += "_"
+        taken.add(fresh)
+        new[name] = fresh
+    _rename(graph, new)
+    joined = new.get(table.name, table.name)
+    others = [value for value in graph.input if value.name in held]
+    nodes = [helper.make_node("Concat", list(names), [joined], axis=1), *graph.node]
+    del graph.input[:]
+    graph.input.extend([*(helper.make_tensor_value_info(name, kind, [None, 1]) for name in names), *others])
+    del graph.node[:]
+    graph.node.extend(nodes)

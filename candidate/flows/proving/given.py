@@ -1,6 +1,7 @@
 """A graph that the user exported: taken as it is, and tried on the training rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,83 +9,121 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candidate.adapters import dataset
-from candidate.adapters.graph import canonical_graph, check_graph, inspect_graph, name_batch, parse_graph, weight_files
+from candidate.adapters.convert import Cut, cut_scores, split_table, table_width
+from candidate.adapters.graph import (
+    Graph,
+    canonical_graph,
+    check_graph,
+    inspect_graph,
+    name_batch,
+    parse_graph,
+    weight_files,
+)
 from candidate.adapters.runtime import Session
 from candidate.documents.manifest import ModelSignature, Tensor
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.proving.parity import TOLERANCE
 from candidate.flows.proving.rows import chosen_rows
-from candidate.flows.proving.signing import Proven, outputs_of, plain_classes, signature_of
+from candidate.flows.proving.signing import Proven, signature_of
+from candidate.flows.proving.tasks import check_labels
+from candidate.flows.proving.telling import EXPORT, SUM_TOLERANCE, told
 
 MAX_OTHER_LABEL = 0.01
 """Largest share of rows in which a given graph may answer another class than its most probable one."""
-SUM_TOLERANCE = 1e-3
-"""How far from 1 the probabilities of a row may add up; 32-bit arithmetic over many classes stays below."""
 
 
 def _is_batch(tensor: Tensor) -> bool:
     return len(tensor.shape) == 2 and tensor.shape[1] == 1 and isinstance(tensor.shape[0], str)  # noqa: PLR2004
 
 
-def given_graph(data: bytes, table: Any, *, label: str, folder: Path | None = None) -> Proven:
+def given_graph(
+    data: bytes,
+    table: Any,
+    *,
+    label: str | Sequence[str],
+    folder: Path | None = None,
+    features: Sequence[str] | None = None,
+    threshold: float | None = None,
+) -> Proven:
     """Take a graph as it is; the classes are those of the training label, in sorted order.
 
     There is no estimator to compare with. But the graph runs on the training rows, and its labels
     must be the classes whose probability is the highest: only so is the order of the classes right.
+    A graph of probabilities alone, as torch exports it, gets the label that follows from them, and
+    one that takes a table gets an input for each column of it.
 
     Args:
         data: bytes of the ONNX file.
         table: Arrow table of training rows, features and label.
-        label: name of the label column.
+        label: name of the label column; several of a multilabel model or of several values, or none.
         folder: of the ONNX file; weights outside the graph lie beside it. By default there are none.
+        features: columns of the table that the graph takes, in order, if it takes one.
+        threshold: score from which a binary classifier answers the positive class; by default the
+            graph's own labels are taken.
 
     Raises:
         InputError: not one (batch, 1) input for each feature, outputs that cannot be told apart, or
             the graph fails on the training rows.
     """
-    where = "[model] source"
+    labels = (label,) if isinstance(label, str) else tuple(label)
+    proto, weights = _read(data, folder, features)
+    home = folder if weights else None
+    rows = chosen_rows(table).combine_chunks()
+    first = _inspected(proto, weights)
+    outputs = _answers(canonical_graph(proto), first, rows, home)
+    meaning = told(proto, first, outputs, table, labels)
+    check_labels(meaning, labels)
+    completed = _inspected(proto, weights)
+    signature = signature_of(completed, meaning, labels)
+    if meaning.task in {"binary", "multiclass"}:
+        _check_order(signature, _answers(canonical_graph(proto), completed, rows, home))
+    if threshold is not None:
+        if meaning.task != "binary":
+            raise InputError(f"a threshold for a {meaning.task} model", where="[model] threshold", hint="leave it out")
+        cut_scores(proto.graph, meaning.classes, Cut(threshold, 1))
+        name_batch(proto)
+        completed = _inspected(proto, weights)
+        signature = signature_of(completed, replace(meaning, threshold=threshold), labels)
+    return Proven(canonical_graph(proto), completed, signature, None, tuple(weights.values()))
+
+
+def _read(data: bytes, folder: Path | None, features: Sequence[str] | None) -> tuple[Any, dict[str, Path]]:
+    """Return a graph with an input for each feature, and the files of its weights."""
     try:
         proto = parse_graph(data)
+        beside = {} if folder is None else {name: folder / name for name in weight_files(proto)}
+    except IntegrityError as error:
+        raise InputError(error.message, where="[model] source", hint=EXPORT) from error
+    if features is not None and table_width(proto) is not None:
+        split_table(proto, features)
+    return proto, {name: path for name, path in beside.items() if path.is_file()}
+
+
+def _inspected(proto: Any, weights: Mapping[str, Path]) -> Graph:
+    where = "[model] source"
+    try:
         name_batch(proto)
         model = canonical_graph(proto)
-        beside = {} if folder is None else {name: folder / name for name in weight_files(proto)}
-        weights = {name: path for name, path in beside.items() if path.is_file()}
         graph = inspect_graph(model, {name: path.stat().st_size for name, path in weights.items()})
         check_graph(model)
     except IntegrityError as error:
-        raise InputError(
-            error.message,
-            where=where,
-            hint="export plain tensors (zipmap off) in ONNX's own operators, weights inside or in files beside it",
-        ) from error
+        raise InputError(error.message, where=where, hint=EXPORT) from error
     odd = [tensor.name for tensor in graph.inputs if not _is_batch(tensor)]
     if odd:
         raise InputError(
             f"input {', '.join(odd)} is not of shape (batch, 1)",
             where=where,
-            hint="export one input for each feature, so that records can be checked by name",
+            hint="export one input for each feature, or one table of them whose columns [data] features names",
         )
-    scored = any(t.dtype.startswith("float") and len(t.shape) == 2 for t in graph.outputs)  # noqa: PLR2004
-    classes = _classes_in(table.column(label)) if scored and len(graph.outputs) > 1 else []
-    signature = signature_of(graph, classes, label, outputs_of(graph, len(classes)))
-    feeds = dataset.feeds(chosen_rows(table).combine_chunks(), signature.inputs, where="training rows")
+    return graph
+
+
+def _answers(model: bytes, graph: Graph, rows: Any, folder: Path | None) -> dict[str, NDArray[Any]]:
+    feeds = dataset.feeds(rows, graph.inputs, where="training rows")
     try:
-        outputs = Session(model, folder=folder if weights else None).run(feeds)
+        return Session(model, folder=folder).run(feeds)
     except IntegrityError as error:
-        raise InputError(error.message, where=where, hint="run it in ONNX Runtime by itself") from error
-    if classes:
-        _check_order(signature, outputs)
-    return Proven(model, graph, signature, None, tuple(weights.values()))
-
-
-def _classes_in(labels: Any) -> list[Any]:
-    found = set(plain_classes(labels.unique().drop_null().to_pylist()))
-    if len({type(value) for value in found}) != 1 or len(found) == 1:
-        raise InputError(
-            f"holds {', '.join(sorted(map(repr, found))[:5])}: not two classes or more of one type",
-            where="[data] label",
-        )
-    return sorted(found)
+        raise InputError(error.message, where="[model] source", hint="run it in ONNX Runtime by itself") from error
 
 
 def _check_order(signature: ModelSignature, outputs: Mapping[str, NDArray[Any]]) -> None:

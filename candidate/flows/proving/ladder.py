@@ -10,11 +10,17 @@ from candidate.adapters.runtime import Session
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.proving.parity import MAX_MISMATCH, TOLERANCE, compare, expected_of
 from candidate.flows.proving.rows import chosen_rows
-from candidate.flows.proving.signing import Proven, outputs_of, signature_of
+from candidate.flows.proving.signing import Proven, signature_of
+from candidate.flows.proving.tasks import meaning_of
 
 
 def prove(
-    estimator: Any, table: Any, columns: Sequence[Column], *, label: str, ladder: Sequence[Literal[32, 64]]
+    estimator: Any,
+    table: Any,
+    columns: Sequence[Column],
+    *,
+    label: str | Sequence[str],
+    ladder: Sequence[Literal[32, 64]],
 ) -> Proven:
     """Convert at the first precision whose graph is the estimator in every row, or else the nearest one.
 
@@ -24,17 +30,16 @@ def prove(
         estimator: fitted.
         table: Arrow table of training rows with the feature columns.
         columns: the features, in order.
-        label: name of the label column.
+        label: name of the label column; several of a multilabel model, or none.
         ladder: precisions to try, in order.
 
     Raises:
         InputError: no precision holds; the message has the figures.
     """
-    classes = list(getattr(estimator, "classes_", []))
-    if len(classes) == 1:
-        raise InputError(f"the model knows one class only, {classes[0]}", where="[model] source")
+    labels = (label,) if isinstance(label, str) else tuple(label)
+    meaning = meaning_of(estimator, labels)
     chosen = chosen_rows(table)
-    expected = expected_of(estimator, chosen, [column.name for column in columns], scored=bool(classes))
+    expected = expected_of(estimator, chosen, [column.name for column in columns], meaning)
     good: list[tuple[int, Proven]] = []
     tried: list[str] = []
     failures: list[InputError] = []
@@ -44,7 +49,7 @@ def prove(
             model = canonical_graph(convert.convert(estimator, columns, bits, single=single))
             graph = inspect_graph(model)
             check_graph(model)
-            signature = signature_of(graph, classes, label, outputs_of(graph, len(classes)))
+            signature = signature_of(graph, meaning, labels)
             parity = compare(Session(model), signature, chosen, expected, bits)
         except IntegrityError as error:
             tried.append(f"{rung}: the graph cannot be used ({error.message[:120]})")

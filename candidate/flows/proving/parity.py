@@ -10,6 +10,7 @@ from candidate.adapters import dataset
 from candidate.adapters.runtime import Session
 from candidate.documents.manifest import ModelSignature, Parity
 from candidate.errors import InputError
+from candidate.flows.proving.tasks import Meaning, answers_of, distances, flipped, found_in
 
 TOLERANCE = 1e-5
 """Largest difference of a probability that counts as equal; 32-bit arithmetic alone stays well below."""
@@ -18,11 +19,11 @@ MAX_MISMATCH = 0.001
 
 
 def expected_of(
-    estimator: Any, table: Any, features: list[str], *, scored: bool
+    estimator: Any, table: Any, features: list[str], meaning: Meaning
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return the estimator's labels, shape (rows,), and probabilities or values, shape (rows, columns)."""
+    """Return the estimator's labels and its scores or values, as ``answers_of`` says."""
     frame = table.select(features).to_pandas()
-    if scored and hasattr(estimator, "predict") and not hasattr(estimator, "predict_proba"):
+    if meaning.classes and not hasattr(estimator, "predict_proba"):
         raise InputError(
             "the model gives no probabilities",
             where="[model] source",
@@ -34,16 +35,14 @@ def expected_of(
         # One after the other: a forest whose trees are added up as they finish answers another last bit each time.
         with warnings.catch_warnings(), parallel_config(backend="sequential"):
             # Fitted on bare arrays: the features are then taken in the order in which they are listed.
-            warnings.filterwarnings("ignore", message="X has feature names")
-            labels = np.asarray(estimator.predict(frame))
-            scores = np.asarray(estimator.predict_proba(frame) if scored else labels.reshape(len(frame), -1))
+            warnings.filterwarnings("ignore", message="X (has|does not have valid) feature names")
+            return answers_of(estimator, frame, meaning)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(
             f"the model fails on its training rows: {str(error)[:300]}",
             where="[model] source",
             hint="is it fitted, on the columns that [data] features names?",
         ) from error
-    return labels.reshape(len(frame), -1)[:, 0], scores.astype(np.float64)
 
 
 def compare(
@@ -56,16 +55,8 @@ def compare(
     """Return how a loaded graph differs from what the estimator answers for the same rows."""
     outputs = session.run(dataset.feeds(table.combine_chunks(), signature.inputs, where="training rows"))
     labels, scores = expected
-    found = np.asarray(outputs[signature.score_output or signature.label_output], dtype=np.float64)
-    difference = np.abs(found.reshape(scores.shape) - scores).max(axis=1)
-    if signature.score_output is None:
-        flips = np.zeros(len(labels), dtype=bool)
-        difference = difference / np.maximum(1.0, np.abs(scores).max(axis=1))
-    else:
-        top = np.sort(scores, axis=1)
-        tied = top[:, -1] - top[:, -2] <= TOLERANCE  # a tie has no right answer to flip
-        answers = np.asarray(outputs[signature.label_output]).reshape(-1)
-        flips = (answers.astype(labels.dtype) != labels) & ~tied
+    difference = distances(signature, found_in(signature, outputs), scores)
+    flips = flipped(signature, outputs, labels, scores, TOLERANCE)
     mismatches = int(((difference > TOLERANCE) | flips | ~np.isfinite(difference)).sum())
     return Parity(
         rows=len(labels),
