@@ -32,6 +32,9 @@ def told_apart(rows: Any, features: Sequence[str]) -> "Records | Any":
     if isinstance(rows, Mapping):  # of columns: one record was dealt with before
         return _columns(rows)
     if (table := _frame(rows)) is not None:
+        twice = [name for name in features if table.column_names.count(name) > 1]
+        if twice:
+            raise InputError(f"two columns are called {twice[0]!r}", where="rows", hint="name each feature once")
         return table
     if isinstance(rows, Iterable):
         each = list(rows)
