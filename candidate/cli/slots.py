@@ -57,6 +57,7 @@ def slot_open(folder: Folder, as_json: Json = False, quiet: Quiet = False) -> No
 def slot_exec(
     folder: Folder,
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The server, after two dashes.")],
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Begin a start and become the server, which finds the release in $CANDIDATE_RELEASE."""
@@ -66,7 +67,8 @@ def slot_exec(
 
     result = slot_start(folder, now=output.now())
     open_slot(folder).pass_on()
-    sys.stderr.write("" if quiet else started_text(result) + "\n")
+    told = result.model_dump_json(by_alias=True) if as_json else started_text(result)
+    sys.stderr.write("" if quiet and not as_json else told + "\n")  # stdout is the server's
     sys.stderr.flush()
     environ = {**os.environ, "CANDIDATE_RELEASE": result.path, "CANDIDATE_BUNDLE": result.active.digest}
     try:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +165,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         os.chdir(before)
         os.environ.clear()
         os.environ.update(environment)
+
+
+@pytest.fixture
+def folder(project: Project, tmp_path: Path) -> Path:
+    """A copy of the project's registry as of its first release, whatever others did to it since; to be changed."""
+    shutil.copytree(project.root / "registry", tmp_path / "registry")
+    for entry in sorted((tmp_path / "registry" / "log").iterdir())[1:]:
+        entry.unlink()
+    return tmp_path / "registry"
 
 
 @pytest.fixture

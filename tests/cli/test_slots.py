@@ -13,9 +13,11 @@ from tests.cli.conftest import Project
 COMMAND = [sys.executable, "-m", "candidate"]
 
 
-def test_a_host_from_sync_to_mark_good(project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_host_from_sync_to_mark_good(
+    project: Project, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Follow, start, serve, mark good, look; each also as JSON, and late is exit code 7."""
-    home, here = str(tmp_path / "srv"), ("--registry", "registry", "--channel", "small/prod")
+    home, here = str(tmp_path / "srv"), ("--registry", str(folder), "--channel", "small/prod")
     capsys.readouterr()
     assert project.run("slot", "sync", home, *here) == 0
     assert "ON TRIAL" in capsys.readouterr().out
@@ -34,10 +36,10 @@ def test_a_host_from_sync_to_mark_good(project: Project, tmp_path: Path, capsys:
     assert project.run("slot", "status", str(tmp_path / "none")) == 2
 
 
-def test_exec_becomes_the_server_and_keeps_its_release(project: Project, tmp_path: Path) -> None:
+def test_exec_becomes_the_server_and_keeps_its_release(project: Project, folder: Path, tmp_path: Path) -> None:
     """The server finds the release in its environment and holds it open: nobody tidies away what is served."""
     home = tmp_path / "srv"
-    assert project.run("slot", "sync", str(home), "--registry", "registry", "--channel", "small/prod") == 0
+    assert project.run("slot", "sync", str(home), "--registry", str(folder), "--channel", "small/prod") == 0
     server = (
         "import os; from pathlib import Path; from candidate.adapters.stores.slot import SlotFolder;"
         "release = Path(os.environ['CANDIDATE_RELEASE']);"

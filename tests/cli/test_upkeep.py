@@ -1,7 +1,6 @@
 """The commands that look after a registry, as they are typed."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +9,6 @@ import pytest
 from tests.cli.conftest import Project
 
 Call = Callable[..., int]
-
-
-@pytest.fixture
-def folder(project: Project, tmp_path: Path) -> Path:
-    """A copy of the project's registry, to be changed."""
-    shutil.copytree(project.root / "registry", tmp_path / "registry")
-    return tmp_path / "registry"
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:

@@ -171,7 +171,13 @@ def test_batches_are_no_matter(world: World, model: Model, monkeypatch: pytest.M
     assert each.scores is not None
     np.testing.assert_allclose(whole.scores, parts.scores, atol=1e-7)
     np.testing.assert_allclose(whole.scores, each.scores, atol=1e-7)
-    nothings: tuple[Any, ...] = (world.rows.head(0), [], "", pa.Table.from_pandas(world.rows.head(0)))
+    nothings: tuple[Any, ...] = (
+        world.rows.head(0),
+        [],
+        "",
+        pa.Table.from_pandas(world.rows.head(0)),
+        dict.fromkeys(FEATURES, []),
+    )
     for nothing in nothings:
         assert len(model.predict(nothing)) == 0
 

@@ -180,6 +180,8 @@ class Field:
         if pt.is_dictionary(column.type):
             column = column.dictionary_decode()
         kind = column.type
+        if pt.is_null(kind) and not len(column):  # nobody can say of nothing what type it is
+            return np.empty((0, 1), self.dtype)
         if self.dtype.kind == "f":
             if not (pt.is_floating(kind) or pt.is_integer(kind) or pt.is_decimal(kind) or pt.is_boolean(kind)):
                 return np.full((len(column), 1), math.nan, self.dtype) if pt.is_null(kind) and self.nullable else None
