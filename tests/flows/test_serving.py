@@ -176,7 +176,7 @@ def test_batches_are_no_matter(world: World, model: Model, monkeypatch: pytest.M
         [],
         "",
         pa.Table.from_pandas(world.rows.head(0)),
-        dict.fromkeys(FEATURES, []),
+        {name: [] for name in FEATURES},
     )
     for nothing in nothings:
         assert len(model.predict(nothing)) == 0
