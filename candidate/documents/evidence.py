@@ -10,6 +10,7 @@ from candidate.documents.where import Scalar
 
 STATE_FILE = "state.npy"
 BINS_FILE = "calibration.npy"
+HISTOGRAMS_FILE = "histograms.npy"
 LATENCY_FILE = "latency.npy"
 EVIDENCE_FILE = "evidence.json"
 POLICY_FILE = "policy.json"
@@ -93,6 +94,9 @@ class StateAxes(Part):
     models: tuple[ModelRole, ...]
     calibration_bins: int
     """``calibration.npy`` has shape (buckets, models, bins, 4), int64, over all rows."""
+    ranked: Annotated[tuple[int, ...], Field(exclude_if=lambda value: not value)] = ()
+    """Positions of the slices of ``histograms.npy``, shape (these slices, buckets, models, 2, 4096), int64:
+    rows of the negative and of the positive class by score. The key and the file are absent without any."""
 
 
 class LatencyAxes(Part):

@@ -65,7 +65,7 @@ def _ratio(above: Counts | Floats, below: Counts | Floats) -> Floats:
     return result
 
 
-def _cells(totals: Totals, model: str) -> tuple[Counts, Counts, Counts, Counts]:
+def cells_of(totals: Totals, model: str) -> tuple[Counts, Counts, Counts, Counts]:
     """Return rows rightly and wrongly predicted positive, wrongly and rightly predicted negative."""
     right, wrong = totals[f"tp.{model}"], totals[f"fp.{model}"]
     positive = totals["n_pos"]
@@ -88,17 +88,17 @@ def _of_share(share: Callable[[Totals, str], tuple[Counts, Counts]]) -> Formula:
 
 def errors_of(totals: Totals, model: str) -> tuple[Counts, Counts]:
     """Return rows that a model predicts wrongly, and all rows."""
-    _, false_positive, false_negative, _ = _cells(totals, model)
+    _, false_positive, false_negative, _ = cells_of(totals, model)
     return false_positive + false_negative, totals["n"]
 
 
 def _hits(totals: Totals, model: str) -> tuple[Counts, Counts]:
-    true_positive, _, _, true_negative = _cells(totals, model)
+    true_positive, _, _, true_negative = cells_of(totals, model)
     return true_positive + true_negative, totals["n"]
 
 
 def _precise(totals: Totals, model: str) -> tuple[Counts, Counts]:
-    true_positive, false_positive, _, _ = _cells(totals, model)
+    true_positive, false_positive, _, _ = cells_of(totals, model)
     return true_positive, true_positive + false_positive
 
 
@@ -107,19 +107,19 @@ def _recalled(totals: Totals, model: str) -> tuple[Counts, Counts]:
 
 
 def _balanced_accuracy(totals: Totals, model: str) -> Floats:
-    true_positive, false_positive, false_negative, true_negative = _cells(totals, model)
+    true_positive, false_positive, false_negative, true_negative = cells_of(totals, model)
     recalled = _ratio(true_positive, true_positive + false_negative)
     rejected = _ratio(true_negative, true_negative + false_positive)
     return (recalled + rejected) / 2
 
 
 def _f1(totals: Totals, model: str) -> Floats:
-    true_positive, false_positive, false_negative, _ = _cells(totals, model)
+    true_positive, false_positive, false_negative, _ = cells_of(totals, model)
     return _ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative)
 
 
 def _mcc(totals: Totals, model: str) -> Floats:
-    tp, fp, fn, tn = (cells.astype(np.float64) for cells in _cells(totals, model))
+    tp, fp, fn, tn = (cells.astype(np.float64) for cells in cells_of(totals, model))
     both_answers = (tp + fp) * (tn + fn)
     both_classes = (tp + fn) * (tn + fp)
     value = _ratio(tp * tn - fp * fn, np.sqrt(np.maximum(both_answers * both_classes, 0)))
@@ -229,7 +229,7 @@ def with_zero_rule(totals: Totals, positive_rate: float) -> Totals:
     losses = [round(float(log_losses(np.array([label]), rate)[0]) * FIXED_POINT) for label in (True, False)]
     squares = [round((label - positive_rate) ** 2 * FIXED_POINT) for label in (1, 0)]
     none = np.zeros_like(n)
-    true_positive, false_positive, false_negative, true_negative = _cells(totals, "challenger")
+    true_positive, false_positive, false_negative, true_negative = cells_of(totals, "challenger")
     return totals.with_statistics(
         {
             f"tp.{ZERO_RULE}": positive if always else none,
