@@ -201,7 +201,9 @@ def counting(task: Task, models: Sequence[Model], part: Part) -> Iterator[Counte
         units.update(read[policy.data.unit].values)
         scores, predicted = _score(models, batch, first_row=first_row, data=task.data)
         groups = slicer.groups(read, batch.num_rows)
-        found = observe(
+        if total is not None:
+            total = total.placed(range(len(total.counts)), len(slicer.keys), slicer.ranked)
+        total = observe(
             positive=_positives(read[policy.data.label], models[0].signature, first_row, task.data),
             scores=scores,
             predicted=predicted,
@@ -212,9 +214,8 @@ def counting(task: Task, models: Sequence[Model], part: Part) -> Iterator[Counte
             models=tuple(model.role for model in models),
             bins=task.bins,
             ranked=slicer.ranked,
+            into=total,
         )
-        before = None if total is None else total.placed(range(len(total.counts)), len(slicer.keys), slicer.ranked)
-        total = found if before is None else before + found
         rows += batch.num_rows
         yield Counted(total, slicer, rows, frozenset())
     if total is not None:

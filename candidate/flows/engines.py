@@ -103,9 +103,10 @@ def _pool(
 def _client(address: str) -> Any:
     """Return a client of a Dask cluster: the one at the address, or a local one made for this run."""
     try:
-        import distributed
+        import distributed as untyped
     except ImportError as error:
         raise UnavailableError("Dask is not installed", hint="pip install 'candidate[dask]'") from error
+    distributed: Any = untyped
     try:
         if address:
             return distributed.Client(address, timeout=10)
@@ -121,13 +122,14 @@ def _client(address: str) -> Any:
 def _dask(address: str, task: Task, models: tuple[Portable, ...]) -> Iterator[tuple[Counted, float]]:
     client = _client(address)
     try:
-        from distributed import as_completed
+        import distributed as untyped
 
+        distributed: Any = untyped
         workers = max(1, sum(client.nthreads().values()))
         parts = parts_of(task.data, workers)
         shared = client.scatter(models, broadcast=True)  # graphs may be large: once for each worker
         futures = [client.submit(count_part, task, shared, part, pure=False) for part in parts]
-        for done, future in enumerate(as_completed(futures), start=1):
+        for done, future in enumerate(distributed.as_completed(futures), start=1):
             try:
                 found = future.result()
             except CandidateError:

@@ -9,6 +9,7 @@ from candidate.documents.policy import Costs, CustomRule, Policy
 from candidate.judgement import histograms
 from candidate.judgement.metrics import METRICS, ZERO_RULE, Counts, Floats, Formula, Metric
 from candidate.judgement.metrics import cells_of as cells
+from candidate.judgement.metrics import ratio_of as ratio
 from candidate.judgement.state import Totals
 
 DEFAULT_TOP = 0.1
@@ -27,8 +28,7 @@ def _false_alarms(totals: Totals, model: str) -> tuple[Counts, Counts]:
 
 def _of_share(share: Callable[[Totals, str], tuple[Counts, Counts]]) -> Formula:
     def formula(totals: Totals, model: str) -> Floats:
-        above, below = share(totals, model)
-        return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+        return ratio(*share(totals, model))
 
     return formula
 
@@ -153,7 +153,7 @@ def cost(costs: Costs) -> Metric:
         spent = (
             tp * costs.true_positive + fp * costs.false_positive + fn * costs.false_negative + tn * costs.true_negative
         )
-        return np.divide(spent, totals["n"], out=np.full(spent.shape, np.nan), where=totals["n"] != 0)
+        return ratio(spent, totals["n"])
 
     return Metric(
         "expected cost",
@@ -172,10 +172,11 @@ def _applied(step: Step, stack: list[Floats]) -> Floats:
     if step == "negate":
         return -top
     if step == "sqrt":
-        return np.sqrt(top, out=np.full(top.shape, np.nan), where=top >= 0)
+        root: Floats = np.sqrt(np.where(top >= 0, top, np.nan))
+        return root
     left = stack.pop()
     if step == "/":
-        return np.divide(left, top, out=np.full(top.shape, np.nan), where=top != 0)
+        return ratio(left, top)
     operators: dict[Step, Callable[[Floats, Floats], Floats]] = {"+": np.add, "-": np.subtract, "*": np.multiply}
     return operators[step](left, top)
 
@@ -204,7 +205,12 @@ def custom(rule: CustomRule) -> Metric:
 
 def catalogue(policy: Policy) -> dict[str, Metric]:
     """Return every metric that may be measured under a policy, by the name that its rules use."""
-    found = {**METRICS, **RATES, **ranking(policy.top or DEFAULT_TOP)}
+    found: dict[str, Metric] = {
+        **{str(name): metric for name, metric in METRICS.items()},
+        **RATES,
+        **ranking(policy.top or DEFAULT_TOP),
+    }
     if policy.costs is not None:
         found["expected_cost"] = cost(policy.costs)
-    return found | {f"custom.{rule.name}": custom(rule) for rule in policy.metrics}
+    found.update({f"custom.{rule.name}": custom(rule) for rule in policy.metrics})
+    return found

@@ -291,7 +291,7 @@ class ShareGap:
         if not self.lower(0.5) > limit:
             return 1.0
         # The level at which the lower bound leaves the limit, in powers of ten, from the side that claims.
-        return 10.0 ** _bisect(lambda power: self.lower(10.0**power) > limit, math.log10(0.5), _LEAST_POWER)
+        return math.pow(10.0, _bisect(lambda power: self.lower(10.0**power) > limit, math.log10(0.5), _LEAST_POWER))
 
 
 def design_effect(clustered: Jackknife, variance: float) -> float:

@@ -58,7 +58,7 @@ class Metric:
         return 1 if self.direction == "max" else -1
 
 
-def _ratio(above: Counts | Floats, below: Counts | Floats) -> Floats:
+def ratio_of(above: Counts | Floats, below: Counts | Floats) -> Floats:
     """Divide; nothing by nothing (and anything by nothing) is NaN."""
     result = np.full(np.broadcast(above, below).shape, np.nan)
     np.divide(above, below, out=result, where=np.not_equal(below, 0))
@@ -74,14 +74,14 @@ def cells_of(totals: Totals, model: str) -> tuple[Counts, Counts, Counts, Counts
 
 def _mean_of(statistic: str) -> Formula:
     def formula(totals: Totals, model: str) -> Floats:
-        return _ratio(totals[f"{statistic}.{model}"] / FIXED_POINT, totals["n"])
+        return ratio_of(totals[f"{statistic}.{model}"] / FIXED_POINT, totals["n"])
 
     return formula
 
 
 def _of_share(share: Callable[[Totals, str], tuple[Counts, Counts]]) -> Formula:
     def formula(totals: Totals, model: str) -> Floats:
-        return _ratio(*share(totals, model))
+        return ratio_of(*share(totals, model))
 
     return formula
 
@@ -108,21 +108,21 @@ def _recalled(totals: Totals, model: str) -> tuple[Counts, Counts]:
 
 def _balanced_accuracy(totals: Totals, model: str) -> Floats:
     true_positive, false_positive, false_negative, true_negative = cells_of(totals, model)
-    recalled = _ratio(true_positive, true_positive + false_negative)
-    rejected = _ratio(true_negative, true_negative + false_positive)
+    recalled = ratio_of(true_positive, true_positive + false_negative)
+    rejected = ratio_of(true_negative, true_negative + false_positive)
     return (recalled + rejected) / 2
 
 
 def _f1(totals: Totals, model: str) -> Floats:
     true_positive, false_positive, false_negative, _ = cells_of(totals, model)
-    return _ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative)
+    return ratio_of(2 * true_positive, 2 * true_positive + false_positive + false_negative)
 
 
 def _mcc(totals: Totals, model: str) -> Floats:
     tp, fp, fn, tn = (cells.astype(np.float64) for cells in cells_of(totals, model))
     both_answers = (tp + fp) * (tn + fn)
     both_classes = (tp + fn) * (tn + fp)
-    value = _ratio(tp * tn - fp * fn, np.sqrt(np.maximum(both_answers * both_classes, 0)))
+    value = ratio_of(tp * tn - fp * fn, np.sqrt(np.maximum(both_answers * both_classes, 0)))
     # A constant answer carries no information about rows of both classes: the limit is 0.
     return np.where((both_answers == 0) & (both_classes > 0), 0.0, value)
 

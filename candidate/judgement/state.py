@@ -127,11 +127,8 @@ class State:
         return "sha256:" + hashed.hexdigest()
 
     def _check_same_axes(self, other: "State") -> None:
-        if (
-            self.counts.shape != other.counts.shape
-            or self.bins.shape != other.bins.shape
-            or self.ranked != other.ranked
-        ):
+        mine, theirs = ((each.counts.shape, each.bins.shape, each.ranked) for each in (self, other))
+        if mine != theirs:
             raise InputError(
                 f"states of shapes {other.counts.shape} and {self.counts.shape} do not merge",
                 where="state",
@@ -145,9 +142,8 @@ class State:
             InputError: the two have other axes.
         """
         self._check_same_axes(other)
-        return State(
-            self.counts + other.counts, self.bins + other.bins, self.histograms + other.histograms, self.ranked
-        )
+        scores = self.histograms + other.histograms
+        return State(self.counts + other.counts, self.bins + other.bins, scores, self.ranked)
 
     def __sub__(self, other: "State") -> "State":
         """Return the State of the rows that are not in the other.
@@ -156,9 +152,8 @@ class State:
             InputError: the two have other axes.
         """
         self._check_same_axes(other)
-        return State(
-            self.counts - other.counts, self.bins - other.bins, self.histograms - other.histograms, self.ranked
-        )
+        scores = self.histograms - other.histograms
+        return State(self.counts - other.counts, self.bins - other.bins, scores, self.ranked)
 
     def placed(self, numbers: Sequence[int], slices: int, ranked: tuple[int, ...]) -> "State":
         """Return the State with other slice numbers and perhaps more slices, which are empty.
@@ -373,6 +368,7 @@ def observe(
     models: tuple[ModelRole, ...],
     bins: int,
     ranked: tuple[int, ...] = (),
+    into: State | None = None,
 ) -> State:
     """Count rows.
 
@@ -387,8 +383,9 @@ def observe(
         models: role of each column of scores and predictions.
         bins: equal-width calibration bins over [0, 1].
         ranked: slices whose scores are counted in histograms.
+        into: a State with these axes that nobody else holds: its own arrays are added to, and it is returned.
     """
-    state = State.zeros(slices=n_slices, buckets=n_buckets, models=models, bins=bins, ranked=ranked)
+    state = into or State.zeros(slices=n_slices, buckets=n_buckets, models=models, bins=bins, ranked=ranked)
     for start in range(0, len(positive), CHUNK_ROWS):
         rows = slice(start, start + CHUNK_ROWS)
         bucket, here = buckets[rows], [group[rows] for group in groups]
@@ -399,5 +396,5 @@ def observe(
             _count_cube(state.counts, cube, bucket, added)
         _count_bins(state.bins, added)
         if ranked:
-            count_histograms(state.histograms, ranked, added.ranks, here)
+            count_histograms(state.histograms, ranked, list(added.ranks), here)
     return state

@@ -1,5 +1,7 @@
 """1,000 ways to cut, order and merge the same rows, and one State."""
 
+from typing import Any
+
 import numpy as np
 
 from candidate.judgement import state as module
@@ -10,11 +12,10 @@ SHARDINGS = 1000
 ROWS, SLICES, BUCKETS = 240, 6, 8
 
 
-def test_a_thousand_random_shardings_have_one_digest(monkeypatch: object) -> None:
+def test_a_thousand_random_shardings_have_one_digest() -> None:
     """Rows in any order, in any number of parts, merged as any tree, chunked and blocked at any size."""
-    del monkeypatch
     rng = np.random.default_rng(11)
-    rows = {
+    rows: dict[str, Any] = {
         "positive": rng.random(ROWS) < 0.3,
         "scores": rng.random((ROWS, 2)),
         "first": np.zeros(ROWS, dtype=np.int64),

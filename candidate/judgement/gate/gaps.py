@@ -82,7 +82,8 @@ def _pair(metric: Metric, first: Totals, second: Totals) -> ShareGap | str:
     joint = jackknife(without[0] - without[1], shares[0].value - shares[1].value, occupied)
     apart = sum(share.value * (1 - share.value) / share.n for share in shares)
     effect = design_effect(joint, apart)
-    return ShareGap(*(replace(share, deff=max(share.deff, effect)) for share in shares))
+    one, other = (replace(share, deff=max(share.deff, effect)) for share in shares)
+    return ShareGap(one, other)
 
 
 def _pairs(metric: str, groups: Sequence[Group]) -> Iterator[tuple[str, ShareGap | str]]:
