@@ -1,10 +1,10 @@
 """What was measured, before anybody judged it: small, row-free, canonical."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from candidate.document import Digest, Document, Part
+from candidate.document import Digest, Document, Grown, Part
 from candidate.documents.manifest import Parity, Task
 from candidate.documents.where import Scalar
 
@@ -82,8 +82,10 @@ class SliceKey(Part):
     where: str | None = None
 
 
-class StateAxes(Part):
+class StateAxes(Grown):
     """The axes of ``state.npy``, shape (slices, buckets, statistics), int64."""
+
+    later: ClassVar[tuple[str, ...]] = ("ranked",)
 
     task: Task
     slices: tuple[SliceKey, ...]
@@ -94,7 +96,7 @@ class StateAxes(Part):
     models: tuple[ModelRole, ...]
     calibration_bins: int
     """``calibration.npy`` has shape (buckets, models, bins, 4), int64, over all rows."""
-    ranked: Annotated[tuple[int, ...], Field(exclude_if=lambda value: not value)] = ()
+    ranked: tuple[int, ...] = ()
     """Positions of the slices of ``histograms.npy``, shape (these slices, buckets, models, 2, 4096), int64:
     rows of the negative and of the positive class by score. The key and the file are absent without any."""
 

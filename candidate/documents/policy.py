@@ -1,10 +1,10 @@
 """``policy.toml``: what must hold, fixed before the run."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from candidate.document import Digest, Document, Part
+from candidate.document import Digest, Document, Grown, Part
 from candidate.documents.formula import parse_formula
 from candidate.documents.where import parse_where
 from candidate.errors import InputError
@@ -254,13 +254,10 @@ class Checklist(Part):
     require: tuple[ChecklistLine, ...] = CHECKLIST
 
 
-def absent(value: object) -> bool:
-    """Return whether a key says nothing: such a key is not written, and older documents keep their digest."""
-    return value is None or value == ()
-
-
-class Policy(Document):
+class Policy(Grown, Document):
     """What must hold for a go; every key that is not known here is refused."""
+
+    later: ClassVar[tuple[str, ...]] = ("metrics", "costs", "top")
 
     kind: Literal["candidate.policy"] = "candidate.policy"
     version: Literal[1] = 1
@@ -271,11 +268,11 @@ class Policy(Document):
     champion: Literal["required", "none"] = "required"
     """``none`` says that this is a first release: the zero-rule becomes the comparator."""
     data: DataRules
-    metrics: Annotated[tuple[CustomRule, ...], Field(exclude_if=absent)] = ()
+    metrics: tuple[CustomRule, ...] = ()
     """Metrics of one's own; the key is written only where there are any, as the next two are."""
-    costs: Annotated[Costs | None, Field(exclude_if=absent)] = None
+    costs: Costs | None = None
     """Needed by ``expected_cost``."""
-    top: Annotated[Share | None, Field(exclude_if=absent)] = None
+    top: Share | None = None
     """k of ``precision_at_k`` and ``lift_at_k``: the share of all rows with the highest scores."""
     optimizing: Optimizing
     satisficing: tuple[Limit, ...] = ()
