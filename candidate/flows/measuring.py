@@ -83,7 +83,9 @@ def _parts(scorers: Sequence[Scorer], task: Task, engine: str, progress: Progres
         return parts
     expected, last = dataset.row_count(task.data), None
     models = [Model(each.role, each.bundle.signature, each.bundle.filled, each.session) for each in scorers]
-    for last in counting(task, models, Part()):
+    # The same batches as the other engines': a graph need not answer a row alike beside other rows.
+    groups = tuple(range(len(dataset.row_groups(task.data)))) if task.data.suffix == ".parquet" else None
+    for last in counting(task, models, Part(groups)):
         progress("scoring rows", None if not expected else last.rows / expected)
     return [] if last is None else [last]
 
