@@ -81,6 +81,26 @@ def row_count(path: Path) -> int:
         raise InputError(f"cannot be read to its end: {_first_line(error)}", where=path.name) from error
 
 
+def row_groups(path: Path) -> list[int]:
+    """Return the number of rows of each row group of a Parquet file.
+
+    Raises:
+        InputError: not a Parquet file, or unreadable.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.suffix != ".parquet":
+        raise InputError(
+            f"no parts are read from {path.suffix!r}", where=path.name, hint="write the rows as Parquet, or use serial"
+        )
+    try:
+        found = pq.read_metadata(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"not a readable parquet file: {_first_line(error)}", where=str(path)) from error
+    return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
+
+
 def whole_table(path: Path, columns: Sequence[str]) -> Any:
     """Return the columns of a file as one Arrow table.
 
@@ -95,8 +115,16 @@ def whole_table(path: Path, columns: Sequence[str]) -> Any:
     return pa.Table.from_batches(found)
 
 
-def batches(path: Path, columns: Sequence[str], *, rows: int = BATCH_ROWS) -> Iterator[Any]:
+def batches(
+    path: Path, columns: Sequence[str], *, rows: int = BATCH_ROWS, groups: Sequence[int] | None = None
+) -> Iterator[Any]:
     """Stream the columns of a file as Arrow record batches, in order of the rows.
+
+    Args:
+        path: Parquet, CSV or JSON-lines file.
+        columns: to be read.
+        rows: at most so many in a batch.
+        groups: of a Parquet file, only these row groups, and no batch over the border of two.
 
     Raises:
         InputError: unreadable, or without one of the columns; the message names the nearest ones.
@@ -114,23 +142,29 @@ def batches(path: Path, columns: Sequence[str], *, rows: int = BATCH_ROWS) -> It
             hint=f"did you mean {', '.join(map(repr, near))}?" if near else f"it has: {', '.join(present)}",
         )
     try:
-        for batch in _streamed(path, dataset, list(columns), rows):
+        for batch in _streamed(path, dataset, list(columns), rows, groups):
             if batch.num_rows:
                 yield batch
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
         raise InputError(f"cannot be read to its end: {_first_line(error)}", where=path.name) from error
 
 
-def _streamed(path: Path, dataset: Any, columns: list[str], rows: int) -> Iterator[Any]:
-    """Yield batches in constant memory: a scanner of datasets reads row groups ahead without end."""
+def _streamed(
+    path: Path, dataset: Any, columns: list[str], rows: int, groups: Sequence[int] | None = None
+) -> Iterator[Any]:
+    """Yield batches in constant memory: a scanner of datasets reads row groups ahead without end.
+
+    Where row groups are named, no batch has rows of two of them: it is the same whoever reads them.
+    """
     if path.suffix != ".parquet":
         yield from dataset.to_batches(columns=columns, batch_size=rows, batch_readahead=2, fragment_readahead=1)
         return
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, pre_buffer=False, buffer_size=CHUNK_BYTES) as file:
-        for batch in file.iter_batches(batch_size=rows, columns=columns):
-            yield batch.select(columns)
+        for group in [None] if groups is None else [[number] for number in groups]:
+            for batch in file.iter_batches(batch_size=rows, columns=columns, row_groups=group):
+                yield batch.select(columns)
 
 
 def coded_column(batch: Any, name: str) -> tuple[list[Any], NDArray[np.int64]]:

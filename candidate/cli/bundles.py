@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from candidate.cli import exports, output, quick
-from candidate.cli.options import Json, Keys, Quiet, Trust
+from candidate.cli.options import Engine, Json, Keys, Quiet, Trust
 
 BundleFile = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .candidate file.")]
 
@@ -170,6 +170,7 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Labelled rows.")],
     policy: Annotated[Path | None, typer.Option("--policy", help="Names label, unit and slices.")] = None,
     trust: Trust = None,
+    engine: Engine = "serial",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -184,6 +185,7 @@ def evaluate(
             policy=policy,
             trust=output.trust(trust, needed=False),
             now=output.now(),
+            engine=engine,
             progress=progress,
         )
     output.emit(result, evaluation_text(result), as_json=as_json, quiet=quiet)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from candidate.cli import output
-from candidate.cli.options import Json, Key, Quiet, Trust
+from candidate.cli.options import Engine, Json, Key, Quiet, Trust
 
 DecisionFile = Annotated[Path, typer.Argument(metavar="DECISION", help="A decision.json.")]
 
@@ -30,6 +30,7 @@ def compare(
         str | None, typer.Option("--registry", help="With --champion none: where it is meant for.")
     ] = None,
     channel: Annotated[str | None, typer.Option("--channel", help="With --champion none: which channel.")] = None,
+    engine: Engine = "serial",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -51,6 +52,7 @@ def compare(
             registry=registry,
             channel=channel,
             now=output.now(),
+            engine=engine,
             progress=progress,
         )
     output.emit(result.decision, decision_text(result.decision), as_json=as_json, quiet=quiet)

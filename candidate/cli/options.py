@@ -7,6 +7,9 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors, and the JSON if asked for.")]
+Engine = Annotated[
+    str, typer.Option("--engine", help="Where rows are counted: serial, pool[:WORKERS], dask[:ADDRESS]; one result.")
+]
 Key = Annotated[
     Path | None,
     typer.Option(

@@ -1,15 +1,16 @@
 """What was measured, before anybody judged it: small, row-free, canonical."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from candidate.document import Digest, Document, Part
+from candidate.document import Digest, Document, Grown, Part
 from candidate.documents.manifest import Parity, Task
 from candidate.documents.where import Scalar
 
 STATE_FILE = "state.npy"
 BINS_FILE = "calibration.npy"
+HISTOGRAMS_FILE = "histograms.npy"
 LATENCY_FILE = "latency.npy"
 EVIDENCE_FILE = "evidence.json"
 POLICY_FILE = "policy.json"
@@ -81,8 +82,10 @@ class SliceKey(Part):
     where: str | None = None
 
 
-class StateAxes(Part):
+class StateAxes(Grown):
     """The axes of ``state.npy``, shape (slices, buckets, statistics), int64."""
+
+    later: ClassVar[tuple[str, ...]] = ("ranked",)
 
     task: Task
     slices: tuple[SliceKey, ...]
@@ -93,6 +96,9 @@ class StateAxes(Part):
     models: tuple[ModelRole, ...]
     calibration_bins: int
     """``calibration.npy`` has shape (buckets, models, bins, 4), int64, over all rows."""
+    ranked: tuple[int, ...] = ()
+    """Positions of the slices of ``histograms.npy``, shape (these slices, buckets, models, 2, 4096), int64:
+    rows of the negative and of the positive class by score. The key and the file are absent without any."""
 
 
 class LatencyAxes(Part):

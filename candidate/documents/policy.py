@@ -1,10 +1,11 @@
 """``policy.toml``: what must hold, fixed before the run."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from candidate.document import Digest, Document, Part
+from candidate.document import Digest, Document, Grown, Part
+from candidate.documents.formula import parse_formula
 from candidate.documents.where import parse_where
 from candidate.errors import InputError
 
@@ -12,6 +13,17 @@ QualityMetric = Literal[
     "log_loss", "brier", "error_rate", "accuracy", "balanced_accuracy", "precision", "recall", "f1", "mcc"
 ]
 """Metrics of a binary task, each defined in ``candidate.judgement.metrics``."""
+RankingMetric = Literal["roc_auc", "pr_auc", "ks", "precision_at_k", "lift_at_k"]
+"""Metrics of how a binary model orders the rows; they need histograms of the scores."""
+RateMetric = Literal["selection_rate", "true_positive_rate", "false_positive_rate"]
+"""Shares that a limit may be set on, and of which groups may differ."""
+GapMetric = Literal["demographic_parity_gap", "equal_opportunity_gap", "equalized_odds_gap"]
+"""Largest difference between any two groups: of selection rates, of true positive rates, of true
+and of false positive rates."""
+CustomMetric = Annotated[str, Field(pattern=r"^custom\.[a-z][a-z0-9_]{0,40}$")]
+"""A metric that the policy defines itself, under ``[[metrics]]``."""
+Directed = Literal[QualityMetric, RankingMetric, "expected_cost"] | CustomMetric
+"""Metrics of which it is known whether more or less is better."""
 SystemMetric = Literal[
     "latency_p50_ms",
     "latency_p95_ms",
@@ -49,6 +61,7 @@ CHECKLIST: tuple[ChecklistLine, ...] = (
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Margin = Annotated[float, Field(ge=0)]
+Cost = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 class DataRules(Part):
@@ -64,10 +77,42 @@ class DataRules(Part):
     """Number of buckets that units are hashed into; no claim is made on fewer than 20 occupied ones."""
 
 
+class Costs(Part):
+    """What each of the four outcomes of a row costs; a gain is below zero."""
+
+    true_positive: Cost = 0.0
+    false_positive: Cost
+    false_negative: Cost
+    true_negative: Cost = 0.0
+    unit: Annotated[str, Field(min_length=1, max_length=20)] = "1"
+    """Of the cost, for example ``EUR``."""
+
+
+class CustomRule(Part):
+    """A metric of one's own, over the counts of the confusion matrix."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+    """Rules refer to it as ``custom.NAME``."""
+    formula: str
+    """Arithmetic over ``tp fp fn tn n positive negative selected``, for example ``fp / negative``."""
+    direction: Literal["min", "max"]
+    unit: Annotated[str, Field(min_length=1, max_length=20)] = "1"
+    definition: Annotated[str, Field(min_length=1, max_length=300)]
+    """What it is, in one sentence."""
+
+    @model_validator(mode="after")
+    def _parses(self) -> Self:
+        try:
+            parse_formula(self.formula)
+        except InputError as error:
+            raise ValueError(f"{error.message}; {error.hint}") from error
+        return self
+
+
 class Optimizing(Part):
     """The one metric to improve."""
 
-    metric: QualityMetric
+    metric: Directed
     require: Literal["superior", "non_inferior"]
     min_gain: Margin | None = None
     """With ``superior``: the gain that must be exceeded, in units of the metric."""
@@ -85,7 +130,7 @@ class Optimizing(Part):
 class Limit(Part):
     """A satisficing limit: good enough is enough."""
 
-    metric: QualityMetric | SystemMetric
+    metric: Literal[QualityMetric, RankingMetric, "expected_cost", RateMetric, GapMetric, SystemMetric] | CustomMetric
     max: float | None = None
     min: float | None = None
     by: str | Columns | None = None
@@ -95,8 +140,10 @@ class Limit(Part):
     def _one_side(self) -> Self:
         if (self.max is None) == (self.min is None):
             raise ValueError("give exactly one of max and min")
-        if self.by is not None and self.metric not in QualityMetric.__args__:  # type: ignore[attr-defined]  # Literal
+        if self.by is not None and self.metric in get_args(SystemMetric):
             raise ValueError(f"{self.metric} has no slices")
+        if self.metric in get_args(GapMetric) and (self.by is None or self.max is None):
+            raise ValueError(f"{self.metric} takes by (the column of the groups) and max")
         return self
 
 
@@ -109,7 +156,7 @@ class SliceRule(Part):
     """One slice: the rows for which this condition holds."""
     margin: Margin
     """The loss that is tolerated, in units of the metric."""
-    metric: QualityMetric | None = None
+    metric: Directed | None = None
     """By default the optimizing metric."""
 
     @model_validator(mode="after")
@@ -207,8 +254,10 @@ class Checklist(Part):
     require: tuple[ChecklistLine, ...] = CHECKLIST
 
 
-class Policy(Document):
+class Policy(Grown, Document):
     """What must hold for a go; every key that is not known here is refused."""
+
+    later: ClassVar[tuple[str, ...]] = ("metrics", "costs", "top")
 
     kind: Literal["candidate.policy"] = "candidate.policy"
     version: Literal[1] = 1
@@ -219,6 +268,12 @@ class Policy(Document):
     champion: Literal["required", "none"] = "required"
     """``none`` says that this is a first release: the zero-rule becomes the comparator."""
     data: DataRules
+    metrics: tuple[CustomRule, ...] = ()
+    """Metrics of one's own; the key is written only where there are any, as the next two are."""
+    costs: Costs | None = None
+    """Needed by ``expected_cost``."""
+    top: Share | None = None
+    """k of ``precision_at_k`` and ``lift_at_k``: the share of all rows with the highest scores."""
     optimizing: Optimizing
     satisficing: tuple[Limit, ...] = ()
     slices: Slices = Field(default_factory=Slices)
@@ -237,6 +292,42 @@ class Policy(Document):
                 "champion = 'none' and [rollback] target = 'none' go together: a first release has nothing to return to"
             )
         return self
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Every metric that a rule names, each once."""
+        rules = (*self.slices.guard, *self.slices.watch)
+        names = [self.optimizing.metric, *(limit.metric for limit in self.satisficing)]
+        names += [rule.metric for rule in rules if rule.metric is not None]
+        return tuple(dict.fromkeys(names))
+
+    @model_validator(mode="after")
+    def _metrics_are_whole(self) -> Self:
+        own = [f"custom.{rule.name}" for rule in self.metrics]
+        if len(set(own)) < len(own):
+            raise ValueError("two [[metrics]] have one name")
+        for name in self.named:
+            if name.startswith("custom.") and name not in own:
+                raise ValueError(f"{name} is not defined under [[metrics]]")
+            if name == "expected_cost" and self.costs is None:
+                raise ValueError("expected_cost needs [costs] false_positive and false_negative")
+            if name in {"precision_at_k", "lift_at_k"} and self.top is None:
+                raise ValueError(f"{name} needs top, the share of the rows with the highest scores")
+        ranking = get_args(RankingMetric)
+        if any((rule.metric or self.optimizing.metric) in ranking for rule in self.slices.watch):
+            raise ValueError("a watched slice has no histogram of scores: guard it, or watch another metric")
+        return self
+
+    @property
+    def ranked(self) -> tuple[tuple[tuple[str, ...], str | None], ...]:
+        """Columns or condition of the slices whose scores need a histogram; ``((), None)`` is all rows."""
+        ranking = get_args(RankingMetric)
+        found: list[tuple[tuple[str, ...], str | None]] = [((), None)] if set(ranking) & set(self.named) else []
+        limits = [limit for limit in self.satisficing if limit.metric in ranking and limit.by is not None]
+        found += [(columns_of(limit.by), None) for limit in limits]
+        guards = [rule for rule in self.slices.guard if (rule.metric or self.optimizing.metric) in ranking]
+        found += [(columns_of(rule.by), rule.where) for rule in guards]
+        return tuple(dict.fromkeys(found))
 
     @property
     def columns(self) -> tuple[str, ...]:

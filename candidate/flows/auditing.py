@@ -15,6 +15,7 @@ from candidate.documents.decision import Decision, Verdict
 from candidate.documents.evidence import (
     BINS_FILE,
     EVIDENCE_FILE,
+    HISTOGRAMS_FILE,
     LATENCY_FILE,
     POLICY_FILE,
     STATE_FILE,
@@ -29,6 +30,7 @@ from candidate.flows.deciding import check_decision
 from candidate.flows.showing import read_decision
 from candidate.flows.trusting import check_said
 from candidate.judgement.gate import Arrays, judge
+from candidate.judgement.histograms import RANK_BINS
 from candidate.judgement.state import State
 
 MAX_FILE_BYTES = 1 << 30
@@ -84,7 +86,11 @@ def _arrays(evidence: Evidence, files: dict[str, bytes]) -> Arrays:
     latency = None
     if timed is not None:
         latency = _array(files, LATENCY_FILE, (timed.rounds, len(timed.models), timed.calls))
-    return Arrays(state=State(counts=counts, bins=bins), latency=latency)
+    state = State(counts=counts, bins=bins)
+    if axes.ranked:
+        shape = (len(axes.ranked), axes.buckets, len(axes.models), 2, RANK_BINS)
+        state = State(counts, bins, _array(files, HISTOGRAMS_FILE, shape), axes.ranked)
+    return Arrays(state=state, latency=latency)
 
 
 def recompute(folder: Path) -> tuple[Verdict, Evidence]:

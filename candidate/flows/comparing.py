@@ -23,6 +23,7 @@ from candidate.documents.decision import Decision, Verdict
 from candidate.documents.evidence import (
     BINS_FILE,
     EVIDENCE_FILE,
+    HISTOGRAMS_FILE,
     LATENCY_FILE,
     POLICY_FILE,
     STATE_FILE,
@@ -174,6 +175,8 @@ def _bundle_evidence(
         BINS_FILE: array_bytes(measured.state.bins),
         LATENCY_FILE: array_bytes(timed[0]),
     }
+    if measured.axes.ranked:
+        files[HISTOGRAMS_FILE] = array_bytes(measured.state.histograms)
     evidence = Evidence(
         challenger=facts[0],
         champion=facts[1] if len(scorers) > 1 else None,
@@ -285,6 +288,7 @@ def compare(
     registry: str | Path | None = None,
     channel: str | None = None,
     now: datetime | None = None,
+    engine: str = "serial",
     progress: Progress = silent,
 ) -> Comparison:
     """Measure the challenger beside the champion and decide.
@@ -301,6 +305,7 @@ def compare(
         registry: for a first release, the registry it is meant for.
         channel: for a first release, the channel it is meant for.
         now: time of the decision, aware; by default this moment.
+        engine: where the rows are counted: ``serial``, ``pool[:WORKERS]`` or ``dask[:ADDRESS]``.
         progress: told what is being done and how far it is.
 
     Raises:
@@ -332,7 +337,7 @@ def compare(
             for role, bundle in zip(ROLES, bundles, strict=False)
         ]
         facts = [_facts(scorer, attested=known) for scorer, known in zip(scorers, attested, strict=True)]
-        measured = measure(scorers, data=data, policy=rules, progress=progress)
+        measured = measure(scorers, data=data, policy=rules, engine=engine, progress=progress)
         timed = time_rounds(
             timing_rows(scorers, data),
             rounds=rules.bench.rounds,

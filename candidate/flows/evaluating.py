@@ -1,5 +1,6 @@
 """Measure one bundle on some rows: metrics with intervals, overall and by slice. No verdict."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from candidate.flows.measuring import Measured, Scorer, is_attested, measure, re
 from candidate.flows.progress import Progress, silent
 from candidate.flows.verifying import Bundle, inspect
 from candidate.judgement.calibration import calibration_estimate
+from candidate.judgement.catalogue import catalogue
 from candidate.judgement.gate import estimate_metric
-from candidate.judgement.metrics import METRICS
+from candidate.judgement.metrics import Metric
 
 
 def _policy_for(bundle: Bundle, label: str | None, unit: str | None) -> Policy:
@@ -32,11 +34,11 @@ def _policy_for(bundle: Bundle, label: str | None, unit: str | None) -> Policy:
     )
 
 
-def _estimates(measured: Measured, index: int, alpha: float) -> dict[str, Estimate]:
+def _estimates(measured: Measured, metrics: Mapping[str, Metric], index: int, alpha: float) -> dict[str, Estimate]:
     """Return every metric of a slice that is defined there."""
     found: dict[str, Estimate] = {}
-    for name in METRICS:
-        estimate = estimate_metric(measured.state, measured.axes, name, index, "challenger", alpha)
+    for name, metric in metrics.items():
+        estimate = estimate_metric(measured.state, measured.axes, metric, index, "challenger", alpha)
         if estimate is not None:
             found[name] = estimate
     return found
@@ -49,6 +51,7 @@ def evaluate(
     policy: Policy | Path | str | None = None,
     trust: TrustPolicy | None = None,
     now: datetime | None = None,
+    engine: str = "serial",
     progress: Progress = silent,
 ) -> Evaluation:
     """Measure one bundle: every metric, overall and for each slice that the policy names.
@@ -59,6 +62,7 @@ def evaluate(
         policy: names label, unit and slices; by default those recorded in the bundle.
         trust: if given, a trusted builder must have attested the bundle.
         now: time at which the trust is looked at; by default this moment.
+        engine: where the rows are counted: ``serial``, ``pool[:WORKERS]`` or ``dask[:ADDRESS]``.
         progress: told the share of rows done.
 
     Raises:
@@ -71,12 +75,13 @@ def evaluate(
         is_attested(opened, trust, datetime.now(UTC) if now is None else now)
         rules = _policy_for(opened, None, None) if rules is None else rules
         scorer = Scorer("challenger", opened, opened.session())
-        measured = measure([scorer], data=Path(data), policy=rules, progress=progress)
+        measured = measure([scorer], data=Path(data), policy=rules, engine=engine, all_ranked=True, progress=progress)
+    metrics = catalogue(rules)
     slices = tuple(
         SliceMetrics(
             slice=key.name,
             rows=int(measured.state.counts[index, :, 0].sum()),
-            metrics=_estimates(measured, index, rules.alpha),
+            metrics=_estimates(measured, metrics, index, rules.alpha),
         )
         for index, key in enumerate(measured.axes.slices)
     )
@@ -86,5 +91,5 @@ def evaluate(
         alpha=rules.alpha,
         slices=slices,
         calibration=calibration_estimate(measured.state, measured.axes, "challenger", rules.alpha),
-        definitions={name: metric.definition for name, metric in METRICS.items()},
+        definitions={name: metric.definition for name, metric in metrics.items()},
     )

@@ -1,32 +1,28 @@
 """Score bundles on the same rows and count what a verdict needs: the State, and nothing of a row.
 
 The rows are streamed; each batch is scored by every bundle, sliced, hashed into buckets by its
-unit, counted, and dropped.
+unit, counted, and dropped, by whichever engine.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from candidate.adapters import dataset
-from candidate.adapters.runtime import Session, scores_of
+from candidate.adapters.runtime import Session
 from candidate.adapters.trust import keys_for
 from candidate.documents.evidence import DataFacts, ModelRole, StateAxes
+from candidate.documents.names import MODEL_PATH
 from candidate.documents.policy import Policy
 from candidate.documents.trust import TrustPolicy
-from candidate.documents.where import Scalar
 from candidate.errors import InputError, RefusedError
+from candidate.flows.counting import Counted, Model, Part, Portable, Task, counting, merged
+from candidate.flows.engines import parse_engine, run
 from candidate.flows.progress import Progress, silent
-from candidate.flows.slicing import Coded, Slicer, coded
 from candidate.flows.verifying import Bundle, check_release
-from candidate.judgement.state import State, buckets_of, derive_salt, observe, statistics_for
-
-BATCH_ROWS = 65_536
+from candidate.judgement.buckets import derive_salt
+from candidate.judgement.state import State, statistics_for
 
 
 @dataclass(frozen=True)
@@ -45,21 +41,6 @@ class Measured:
     state: State
     axes: StateAxes
     data: DataFacts
-
-
-def _positives(label: Coded, scorer: Scorer, first_row: int, data: Path) -> NDArray[np.bool_]:
-    """Return which rows have the positive class, or say which row has no known class."""
-    signature = scorer.bundle.signature
-    known: dict[Scalar | None, bool] = {name: name == signature.positive for name in signature.classes}
-    for position, value in enumerate(label.values):
-        if value not in known:
-            row = first_row + int(np.flatnonzero(label.codes == position)[0])
-            raise InputError(
-                f"label {value!r} is none of the classes {', '.join(map(repr, signature.classes))}",
-                where=f"{data.name}, row {row}, column {signature.label}",
-            )
-    truth = np.array([known[value] for value in label.values], dtype=bool)
-    return truth[label.codes]
 
 
 def _check_comparable(scorers: Sequence[Scorer], policy: Policy) -> None:
@@ -84,18 +65,54 @@ def _check_comparable(scorers: Sequence[Scorer], policy: Policy) -> None:
             )
 
 
-def measure(scorers: Sequence[Scorer], *, data: Path, policy: Policy, progress: Progress = silent) -> Measured:
+def _portable(scorer: Scorer) -> Portable:
+    """Return a scorer's model as bytes."""
+    bundle = scorer.bundle
+    with bundle.weights() as folder:
+        weights = tuple((path.name, path.read_bytes()) for path in sorted(folder.iterdir()))
+    return Portable(scorer.role, bundle.signature.to_bytes(), bundle.filled, bundle.read(MODEL_PATH), weights)
+
+
+def _parts(scorers: Sequence[Scorer], task: Task, engine: str, progress: Progress) -> list[Counted]:
+    """Return the counts of all rows, in as many parts as the engine made."""
+    if parse_engine(engine)[0] != "serial":
+        parts = []
+        for part, share in run(engine, task, tuple(_portable(scorer) for scorer in scorers)):
+            parts.append(part)
+            progress("scoring rows", share)
+        return parts
+    expected, last = dataset.row_count(task.data), None
+    models = [Model(each.role, each.bundle.signature, each.bundle.filled, each.session) for each in scorers]
+    # The same batches as the other engines': a graph need not answer a row alike beside other rows.
+    groups = tuple(range(len(dataset.row_groups(task.data)))) if task.data.suffix == ".parquet" else None
+    for last in counting(task, models, Part(groups)):
+        progress("scoring rows", None if not expected else last.rows / expected)
+    return [] if last is None else [last]
+
+
+def measure(
+    scorers: Sequence[Scorer],
+    *,
+    data: Path,
+    policy: Policy,
+    engine: str = "serial",
+    all_ranked: bool = False,
+    progress: Progress = silent,
+) -> Measured:
     """Score every bundle on every row of a file and return the State.
 
     Args:
         scorers: the challenger, and the champion if there is one.
         data: Parquet, CSV or JSON-lines file; columns it has beyond what is read are not looked at.
         policy: names label, unit and slices, and pins the file if it gives a digest.
+        engine: ``serial``, ``pool[:WORKERS]`` or ``dask[:ADDRESS]``; the State is the same.
+        all_ranked: whether scores of all rows get histograms even if no rule asks for them.
         progress: told the share of rows done.
 
     Raises:
         InputError: unreadable file, missing column, a value that does not fit, no rows, another file
             than the policy pins.
+        UnavailableError: the engine is not there, or a worker of it died.
     """
     _check_comparable(scorers, policy)
     digest = dataset.file_digest(data)
@@ -106,72 +123,26 @@ def measure(scorers: Sequence[Scorer], *, data: Path, policy: Policy, progress: 
             hint="compare on the blackbox rows that the policy was written for",
         )
     salt = derive_salt(policy.digest, digest)
-    slicer = Slicer(policy)
-    columns = list(policy.columns)
-    for scorer in scorers:
-        columns += [name for name in scorer.bundle.signature.features if name not in columns]
-    bins = policy.calibration.bins if policy.calibration is not None else 15
-    models = tuple(scorer.role for scorer in scorers)
-    total: State | None = None
-    rows, units = 0, set[Any]()
-    expected = dataset.row_count(data)
-    for batch in dataset.batches(data, columns, rows=BATCH_ROWS):
-        read = {name: coded(*dataset.coded_column(batch, name)) for name in policy.columns}
-        unit = read[policy.data.unit]
-        if None in unit.values:
-            row = rows + int(np.flatnonzero(unit.codes == unit.values.index(None))[0])
-            raise InputError("a row without a unit", where=f"{data.name}, row {row}, column {policy.data.unit}")
-        units.update(unit.values)
-        scores, predicted = _score(scorers, batch, first_row=rows, data=data)
-        groups = slicer.groups(read, batch.num_rows)
-        part = observe(
-            positive=_positives(read[policy.data.label], scorers[0], rows, data),
-            scores=scores,
-            predicted=predicted,
-            groups=groups,
-            n_slices=len(slicer.keys),
-            buckets=buckets_of(np.array(unit.values), salt=salt, buckets=policy.data.buckets)[unit.codes],
-            n_buckets=policy.data.buckets,
-            models=models,
-            bins=bins,
-        )
-        total = part if total is None else total.widened(len(slicer.keys)) + part
-        rows += batch.num_rows
-        progress("scoring rows", None if not expected else rows / expected)
-    if total is None or rows == 0:
+    task = Task(data.absolute(), digest, policy, salt, all_ranked)
+    parts = _parts(scorers, task, engine, progress)
+    if not parts:
         raise InputError("no rows", where=str(data.name))
-    order = slicer.ordering()
+    total = merged(parts, task)
+    order, models = total.slicer.ordering(), tuple(scorer.role for scorer in scorers)
+    state = total.state.reordered(order)
     axes = StateAxes(
         task="binary",
-        slices=tuple(slicer.keys[number] for number in order),
+        slices=tuple(total.keys[number] for number in order),
         buckets=policy.data.buckets,
         salt=f"{salt:016x}",
         statistics=statistics_for(models),
         models=models,
-        calibration_bins=bins,
+        calibration_bins=task.bins,
+        ranked=state.ranked,
     )
-    facts = DataFacts(file=digest, rows=rows, units=len(units), label=policy.data.label, unit=policy.data.unit)
-    return Measured(total.widened(len(slicer.keys)).reordered(order), axes, facts)
-
-
-def _score(
-    scorers: Sequence[Scorer], batch: Any, *, first_row: int, data: Path
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return scores and predictions, each of shape (rows, models)."""
-    scores = np.empty((batch.num_rows, len(scorers)), dtype=np.float64)
-    predicted = np.empty((batch.num_rows, len(scorers)), dtype=bool)
-    for column, scorer in enumerate(scorers):
-        signature = scorer.bundle.signature
-        filled = scorer.bundle.filled
-        feeds = dataset.feeds(batch, signature.inputs, first_row=first_row, where=data.name, filled=filled)
-        _, score = scores_of(signature, scorer.session.run(feeds))
-        if score is None or signature.threshold is None or not np.isfinite(score).all():
-            raise InputError(
-                f"the {scorer.role} gives no finite score for some row from {first_row} on", where=data.name
-            )
-        scores[:, column] = score
-        predicted[:, column] = score >= signature.threshold
-    return scores, predicted
+    rows, units = total.rows, len(total.units)
+    facts = DataFacts(file=digest, rows=rows, units=units, label=policy.data.label, unit=policy.data.unit)
+    return Measured(state, axes, facts)
 
 
 def read_policy(path: Path) -> Policy:

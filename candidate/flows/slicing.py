@@ -14,6 +14,8 @@ from candidate.documents.where import Comparison, Operator, Scalar, parse_where
 from candidate.errors import InputError
 
 MAX_SLICES = 4096
+MAX_RANKED = 24
+"""Each takes 8 MB with 64 buckets and two models."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,12 @@ def _order(key: SliceKey) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
 class Slicer:
     """Give every row its slice in each rule, numbering slices as they are first seen."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, *, all_ranked: bool = False) -> None:
         rules = (*policy.slices.guard, *policy.slices.watch)
         selectors = [(columns_of(rule.by), rule.where) for rule in rules]
         selectors += [(columns_of(limit.by), None) for limit in policy.satisficing if limit.by is not None]
         self.keys: list[SliceKey] = [SliceKey(name="overall")]
+        self._ranked = {*policy.ranked, ((), None)} if all_ranked else set(policy.ranked)
         self._by = list(dict.fromkeys(columns for columns, where in selectors if where is None))
         self._where: list[tuple[int, tuple[Comparison, ...]]] = []
         for text in dict.fromkeys(where for _, where in selectors if where is not None):
@@ -106,6 +109,27 @@ class Slicer:
                 holds &= _holds(columns[comparison.column], comparison)
             result.append(np.where(holds, number, -1).astype(np.int64))
         return result
+
+    @property
+    def ranked(self) -> tuple[int, ...]:
+        """Numbers of the slices whose scores are counted in histograms.
+
+        Raises:
+            InputError: they are more than fit into memory.
+        """
+        found = tuple(number for number, key in enumerate(self.keys) if (key.by, key.where) in self._ranked)
+        if len(found) > MAX_RANKED:
+            raise InputError(
+                f"more than {MAX_RANKED} slices with histograms of scores",
+                where="policy",
+                hint="guard fewer slices by a metric of order such as roc_auc, or guard them by log_loss",
+            )
+        return found
+
+    def absorb(self, keys: Sequence[SliceKey]) -> list[int]:
+        """Return the numbers of slices that another slicer of the same policy found, in its order."""
+        fixed = 1 + len(self._where)
+        return [*range(fixed), *(self._number(key.by, key.values) for key in keys[fixed:])]
 
     def ordering(self) -> list[int]:
         """Return slice numbers in the order that does not depend on the order of the rows."""

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 MIN_UNITS = 20
 """With fewer independent groups of rows no claim is made: an interval would be trusted too much."""
+_LEAST_POWER = -300.0
+"""No p-value is said to be less than ten to this power."""
 _BISECTIONS = 40
 """Halvings of an interval of length at most 2: the bound is then exact to 2e-12, on the safe side."""
 
@@ -248,6 +250,48 @@ class Share:
 
         count, n = self._effective
         return 1.0 if count == 0 or limit >= 1 else float(betainc(count, n - count + 1, max(limit, 0.0)))
+
+
+@dataclass(frozen=True)
+class ShareGap:
+    """The difference of two shares of different rows, from the bounds of each (MOVER).
+
+    Attributes:
+        first: of the rows of one group.
+        second: of the rows of the other.
+
+    Source: Newcombe 1998, method 10; Zou and Donner 2008.
+    """
+
+    first: Share
+    second: Share
+    method: str = "MOVER of Clopper-Pearson bounds, design effect by jackknife"
+
+    @property
+    def value(self) -> float:
+        """The first share less the second."""
+        return self.first.value - self.second.value
+
+    def lower(self, alpha: float) -> float:
+        """Return the one-sided lower bound."""
+        below = max(self.first.value - self.first.lower(alpha), 0.0)
+        above = max(self.second.upper(alpha) - self.second.value, 0.0)
+        return self.value - math.hypot(below, above)
+
+    def upper(self, alpha: float) -> float:
+        """Return the one-sided upper bound."""
+        return -ShareGap(self.second, self.first).lower(alpha)
+
+    def below(self, limit: float) -> float:
+        """Return the p-value of the claim that the truth is below the limit."""
+        return ShareGap(self.second, self.first).above(-limit)
+
+    def above(self, limit: float) -> float:
+        """Return the p-value of the claim that the truth is above the limit: 1 unless it is below one half."""
+        if not self.lower(0.5) > limit:
+            return 1.0
+        # The level at which the lower bound leaves the limit, in powers of ten, from the side that claims.
+        return math.pow(10.0, _bisect(lambda power: self.lower(10.0**power) > limit, math.log10(0.5), _LEAST_POWER))
 
 
 def design_effect(clustered: Jackknife, variance: float) -> float:

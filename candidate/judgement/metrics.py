@@ -58,14 +58,14 @@ class Metric:
         return 1 if self.direction == "max" else -1
 
 
-def _ratio(above: Counts | Floats, below: Counts | Floats) -> Floats:
+def ratio_of(above: Counts | Floats, below: Counts | Floats) -> Floats:
     """Divide; nothing by nothing (and anything by nothing) is NaN."""
     result = np.full(np.broadcast(above, below).shape, np.nan)
     np.divide(above, below, out=result, where=np.not_equal(below, 0))
     return result
 
 
-def _cells(totals: Totals, model: str) -> tuple[Counts, Counts, Counts, Counts]:
+def cells_of(totals: Totals, model: str) -> tuple[Counts, Counts, Counts, Counts]:
     """Return rows rightly and wrongly predicted positive, wrongly and rightly predicted negative."""
     right, wrong = totals[f"tp.{model}"], totals[f"fp.{model}"]
     positive = totals["n_pos"]
@@ -74,31 +74,31 @@ def _cells(totals: Totals, model: str) -> tuple[Counts, Counts, Counts, Counts]:
 
 def _mean_of(statistic: str) -> Formula:
     def formula(totals: Totals, model: str) -> Floats:
-        return _ratio(totals[f"{statistic}.{model}"] / FIXED_POINT, totals["n"])
+        return ratio_of(totals[f"{statistic}.{model}"] / FIXED_POINT, totals["n"])
 
     return formula
 
 
 def _of_share(share: Callable[[Totals, str], tuple[Counts, Counts]]) -> Formula:
     def formula(totals: Totals, model: str) -> Floats:
-        return _ratio(*share(totals, model))
+        return ratio_of(*share(totals, model))
 
     return formula
 
 
 def errors_of(totals: Totals, model: str) -> tuple[Counts, Counts]:
     """Return rows that a model predicts wrongly, and all rows."""
-    _, false_positive, false_negative, _ = _cells(totals, model)
+    _, false_positive, false_negative, _ = cells_of(totals, model)
     return false_positive + false_negative, totals["n"]
 
 
 def _hits(totals: Totals, model: str) -> tuple[Counts, Counts]:
-    true_positive, _, _, true_negative = _cells(totals, model)
+    true_positive, _, _, true_negative = cells_of(totals, model)
     return true_positive + true_negative, totals["n"]
 
 
 def _precise(totals: Totals, model: str) -> tuple[Counts, Counts]:
-    true_positive, false_positive, _, _ = _cells(totals, model)
+    true_positive, false_positive, _, _ = cells_of(totals, model)
     return true_positive, true_positive + false_positive
 
 
@@ -107,22 +107,22 @@ def _recalled(totals: Totals, model: str) -> tuple[Counts, Counts]:
 
 
 def _balanced_accuracy(totals: Totals, model: str) -> Floats:
-    true_positive, false_positive, false_negative, true_negative = _cells(totals, model)
-    recalled = _ratio(true_positive, true_positive + false_negative)
-    rejected = _ratio(true_negative, true_negative + false_positive)
+    true_positive, false_positive, false_negative, true_negative = cells_of(totals, model)
+    recalled = ratio_of(true_positive, true_positive + false_negative)
+    rejected = ratio_of(true_negative, true_negative + false_positive)
     return (recalled + rejected) / 2
 
 
 def _f1(totals: Totals, model: str) -> Floats:
-    true_positive, false_positive, false_negative, _ = _cells(totals, model)
-    return _ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative)
+    true_positive, false_positive, false_negative, _ = cells_of(totals, model)
+    return ratio_of(2 * true_positive, 2 * true_positive + false_positive + false_negative)
 
 
 def _mcc(totals: Totals, model: str) -> Floats:
-    tp, fp, fn, tn = (cells.astype(np.float64) for cells in _cells(totals, model))
+    tp, fp, fn, tn = (cells.astype(np.float64) for cells in cells_of(totals, model))
     both_answers = (tp + fp) * (tn + fn)
     both_classes = (tp + fn) * (tn + fp)
-    value = _ratio(tp * tn - fp * fn, np.sqrt(np.maximum(both_answers * both_classes, 0)))
+    value = ratio_of(tp * tn - fp * fn, np.sqrt(np.maximum(both_answers * both_classes, 0)))
     # A constant answer carries no information about rows of both classes: the limit is 0.
     return np.where((both_answers == 0) & (both_classes > 0), 0.0, value)
 
@@ -229,7 +229,7 @@ def with_zero_rule(totals: Totals, positive_rate: float) -> Totals:
     losses = [round(float(log_losses(np.array([label]), rate)[0]) * FIXED_POINT) for label in (True, False)]
     squares = [round((label - positive_rate) ** 2 * FIXED_POINT) for label in (1, 0)]
     none = np.zeros_like(n)
-    true_positive, false_positive, false_negative, true_negative = _cells(totals, "challenger")
+    true_positive, false_positive, false_negative, true_negative = cells_of(totals, "challenger")
     return totals.with_statistics(
         {
             f"tp.{ZERO_RULE}": positive if always else none,

@@ -8,14 +8,15 @@ bucket out is a subtraction, which is what the jackknife of the intervals needs.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from candidate.documents.evidence import ModelRole
 from candidate.errors import InputError
+from candidate.judgement.histograms import RANK_BINS, count_histograms, place_of
 
 ROW_STATISTICS = ("n", "n_pos")
 """Rows, and rows of the positive class."""
@@ -32,10 +33,8 @@ LOSS_CAP = 2.0**5
 """No single loss counts for more than this, in nats."""
 CHUNK_ROWS = 2**17
 """So many capped losses of 2**35 each sum to at most 2**52, which float64 holds exactly."""
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
+BLOCK_ROWS = 2**13
+"""What is computed of so many rows stays in the processor's cache."""
 
 
 def statistics_for(models: tuple[ModelRole, ...]) -> tuple[str, ...]:
@@ -52,10 +51,13 @@ class Totals:
     Attributes:
         names: name of each statistic.
         values: int64, shape (..., statistics).
+        histograms: int64, shape (..., models, 2, RANK_BINS), rows of each class by score; None where
+            the State has none for these rows.
     """
 
     names: tuple[str, ...]
     values: NDArray[np.int64]
+    histograms: NDArray[np.int64] | None = None
 
     def __getitem__(self, name: str) -> NDArray[np.int64]:
         """Return one statistic, shape (...)."""
@@ -65,15 +67,23 @@ class Totals:
     def with_statistics(self, more: dict[str, NDArray[np.int64]]) -> "Totals":
         """Return these totals and some derived ones beside them."""
         columns = [column[..., np.newaxis] for column in more.values()]
-        return Totals((*self.names, *more), np.concatenate([self.values, *columns], axis=-1))
+        return Totals((*self.names, *more), np.concatenate([self.values, *columns], axis=-1), self.histograms)
 
     def summed(self) -> "Totals":
         """Return the totals over the first axis."""
-        return Totals(self.names, self.values.sum(axis=0))
+        scores = None if self.histograms is None else self.histograms.sum(axis=0)
+        return Totals(self.names, self.values.sum(axis=0), scores)
 
     def without_each(self) -> "Totals":
         """Return, along the first axis, the totals of all but that one."""
-        return Totals(self.names, self.values.sum(axis=0) - self.values)
+        scores = None if self.histograms is None else self.histograms.sum(axis=0) - self.histograms
+        return Totals(self.names, self.values.sum(axis=0) - self.values, scores)
+
+
+def _no_histograms(ranked: tuple[int, ...] = (), buckets: int = 0, models: int = 0) -> NDArray[np.int64]:
+    """Return empty histograms of some slices; those of no slice have no other axes either."""
+    axes = (len(ranked), buckets, models) if ranked else (0, 0, 0)
+    return np.zeros((*axes, 2, RANK_BINS), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -84,22 +94,41 @@ class State:
         counts: int64, shape (slices, buckets, statistics); slice 0 is all rows.
         bins: int64, shape (buckets, models, bins, 4): over all rows, per bin of the score, the
             number of rows, the sum of the scores, of the labels and of the squared scores.
+        histograms: int64, shape (ranked slices, buckets, models, 2, RANK_BINS): rows of the negative
+            and of the positive class by score.
+        ranked: which slice each of the histograms counts.
     """
 
     counts: NDArray[np.int64]
     bins: NDArray[np.int64]
+    histograms: NDArray[np.int64] = field(default_factory=_no_histograms)
+    ranked: tuple[int, ...] = ()
 
     @classmethod
-    def zeros(cls, *, slices: int, buckets: int, models: tuple[ModelRole, ...], bins: int) -> Self:
+    def zeros(
+        cls, *, slices: int, buckets: int, models: tuple[ModelRole, ...], bins: int, ranked: tuple[int, ...] = ()
+    ) -> Self:
         """Return the State of no rows: the neutral element of addition."""
         statistics = len(statistics_for(models))
         return cls(
             counts=np.zeros((slices, buckets, statistics), dtype=np.int64),
             bins=np.zeros((buckets, len(models), bins, len(BIN_STATISTICS)), dtype=np.int64),
+            histograms=_no_histograms(ranked, buckets, len(models)),
+            ranked=ranked,
         )
 
+    @property
+    def digest(self) -> str:
+        """The sha256 over the axes and the little-endian numbers: the same for the same rows in any order."""
+        hashed = hashlib.sha256(repr(self.ranked).encode())
+        for array in (self.counts, self.bins, self.histograms):
+            hashed.update(repr(array.shape).encode())
+            hashed.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+        return "sha256:" + hashed.hexdigest()
+
     def _check_same_axes(self, other: "State") -> None:
-        if self.counts.shape != other.counts.shape or self.bins.shape != other.bins.shape:
+        mine, theirs = ((each.counts.shape, each.bins.shape, each.ranked) for each in (self, other))
+        if mine != theirs:
             raise InputError(
                 f"states of shapes {other.counts.shape} and {self.counts.shape} do not merge",
                 where="state",
@@ -113,7 +142,8 @@ class State:
             InputError: the two have other axes.
         """
         self._check_same_axes(other)
-        return State(self.counts + other.counts, self.bins + other.bins)
+        scores = self.histograms + other.histograms
+        return State(self.counts + other.counts, self.bins + other.bins, scores, self.ranked)
 
     def __sub__(self, other: "State") -> "State":
         """Return the State of the rows that are not in the other.
@@ -122,68 +152,41 @@ class State:
             InputError: the two have other axes.
         """
         self._check_same_axes(other)
-        return State(self.counts - other.counts, self.bins - other.bins)
+        scores = self.histograms - other.histograms
+        return State(self.counts - other.counts, self.bins - other.bins, scores, self.ranked)
+
+    def placed(self, numbers: Sequence[int], slices: int, ranked: tuple[int, ...]) -> "State":
+        """Return the State with other slice numbers and perhaps more slices, which are empty.
+
+        Args:
+            numbers: the new number of each slice.
+            slices: how many there are then.
+            ranked: which of the new numbers have histograms, at least all that have one here.
+        """
+        counts = np.zeros((slices, *self.counts.shape[1:]), dtype=np.int64)
+        counts[list(numbers)] = self.counts
+        whole = State(counts, self.bins, self.histograms, self.ranked)
+        moved = tuple(numbers[number] for number in self.ranked)
+        if moved != ranked:
+            histograms = _no_histograms(ranked, self.counts.shape[1], self.bins.shape[1])
+            histograms[[ranked.index(number) for number in moved]] = self.histograms
+            whole = replace(whole, histograms=histograms)
+        return replace(whole, ranked=ranked)
 
     def widened(self, slices: int) -> "State":
         """Return the State with empty slices added behind until there are so many."""
-        missing = slices - self.counts.shape[0]
-        counts = np.concatenate([self.counts, np.zeros((missing, *self.counts.shape[1:]), dtype=np.int64)])
-        return State(counts, self.bins)
+        return self.placed(range(len(self.counts)), slices, self.ranked)
 
     def reordered(self, order: Sequence[int]) -> "State":
         """Return the State with its slices in this order."""
-        return State(np.ascontiguousarray(self.counts[list(order)]), self.bins)
+        positions = {number: position for position, number in enumerate(order)}
+        ranked = tuple(sorted(positions[number] for number in self.ranked))
+        return self.placed([positions[number] for number in range(len(order))], len(order), ranked)
 
     def totals(self, index: int, models: tuple[ModelRole, ...]) -> Totals:
         """Return the statistics of one slice by bucket, shape (buckets, statistics)."""
-        return Totals(statistics_for(models), self.counts[index])
-
-
-def derive_salt(policy: str, data: str) -> int:
-    """Return the 64-bit salt of the buckets: BLAKE2b-64 of policy digest and data digest.
-
-    Nobody chooses it, so nobody can try several until the buckets please.
-    """
-    return int.from_bytes(hashlib.blake2b((policy + data).encode(), digest_size=8).digest(), "big")
-
-
-def _splitmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Mix 64 bits so that each depends on all (Steele, Lea and Flood 2014, SplitMix64's finaliser)."""
-    mixed = values + _GOLDEN
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * _MIX_1
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * _MIX_2
-    return mixed ^ (mixed >> np.uint64(31))
-
-
-def _hash_of_text(text: str) -> int:
-    data = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
-
-
-def _unit_bits(units: NDArray[Any]) -> NDArray[np.uint64]:
-    """Return 64 bits for each unit, equal for equal units."""
-    if units.dtype.kind in "iub":
-        return units.astype(np.int64).view(np.uint64)
-    if units.dtype.kind in "mM":
-        return units.view(np.int64).view(np.uint64)
-    if units.dtype.kind == "f":
-        return (units.astype(np.float64) + 0.0).view(np.uint64)  # + 0.0 makes one zero of two
-    texts = [str(unit) for unit in units.tolist()]
-    hashes = {text: _hash_of_text(text) for text in set(texts)}
-    return np.array([hashes[text] for text in texts], dtype=np.uint64)
-
-
-def buckets_of(units: NDArray[Any], *, salt: int, buckets: int) -> NDArray[np.int64]:
-    """Return the bucket of each row: SplitMix64 of the unit and the salt, modulo K.
-
-    Args:
-        units: shape (rows,); whole numbers and dates by value, text and all else by BLAKE2b-64 of
-            its UTF-8.
-        salt: 64 bits, from ``derive_salt``.
-        buckets: K.
-    """
-    salted = _unit_bits(np.ascontiguousarray(units)) ^ np.uint64(salt)
-    return (_splitmix64(salted) % np.uint64(buckets)).astype(np.int64)
+        histograms = self.histograms[self.ranked.index(index)] if index in self.ranked else None
+        return Totals(statistics_for(models), self.counts[index], histograms)
 
 
 def _fixed(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -218,49 +221,139 @@ def _cell_matrix(models: tuple[ModelRole, ...]) -> NDArray[np.int64]:
     return matrix
 
 
-def _count_bins(
-    bins: NDArray[np.int64],
+@dataclass(frozen=True)
+class _Rows:
+    """What each row of a chunk adds, computed block by block so that it stays in the processor's cache.
+
+    Attributes:
+        cell: shape (rows,): joint outcome, as the rows of ``_cell_matrix``.
+        losses: for each column of the counts that sums losses, shape (rows,), whole numbers.
+        bins: for each model, shape (rows,): bucket, calibration bin and class as one number.
+        sums: for each model, score and squared score in fixed point, each of shape (rows,).
+        ranks: for each model, shape (rows,): bucket, class and bin of the histogram as one number.
+        matrix: which joint outcome counts for what.
+    """
+
+    matrix: NDArray[np.int64]
+    cell: NDArray[np.int64]
+    losses: dict[int, NDArray[np.float64]]
+    bins: NDArray[np.int64]
+    sums: NDArray[np.float64]
+    ranks: NDArray[np.int64]
+
+
+def _row_values(
     positive: NDArray[np.bool_],
     scores: NDArray[np.float64],
+    predicted: NDArray[np.bool_],
     buckets: NDArray[np.int64],
-) -> None:
+    models: tuple[ModelRole, ...],
+    *,
+    bins: int,
+    ranked: bool,
+) -> _Rows:
+    """Return what each row of a chunk adds."""
+    rows, names = len(positive), statistics_for(models)
+    found = _Rows(
+        matrix=_cell_matrix(models),
+        cell=positive.astype(np.int64),
+        losses={names.index(f"{loss}.{model}"): np.empty(rows) for model in models for loss in ("log_loss", "brier")},
+        bins=np.empty((len(models), rows), dtype=np.int64),
+        sums=np.empty((len(models), 2, rows)),
+        ranks=np.empty((len(models), rows if ranked else 0), dtype=np.int64),
+    )
+    for column, model in enumerate(models):
+        found.cell[:] += predicted[:, column].astype(np.int64) << (1 + column)
+        log_loss, brier = (found.losses[names.index(f"{loss}.{model}")] for loss in ("log_loss", "brier"))
+        for start in range(0, rows, BLOCK_ROWS):
+            here = slice(start, start + BLOCK_ROWS)
+            label, bucket = positive[here], buckets[here]
+            # contiguous, so that the logarithm takes one code path wherever the rows were cut
+            score = np.ascontiguousarray(scores[here, column], dtype=np.float64)
+            log_loss[here] = _fixed(log_losses(label, score))
+            np.clip(score, 0.0, 1.0, out=score)
+            brier[here] = _fixed((score - label) ** 2)
+            found.sums[column, 0, here] = _fixed(score)
+            found.sums[column, 1, here] = _fixed(score * score)
+            place = np.minimum((score * bins).astype(np.int64), bins - 1)
+            found.bins[column, here] = (bucket * bins + place) * 2 + label
+            if ranked:
+                found.ranks[column, here] = (bucket * 2 + label) * RANK_BINS + place_of(score)
+    return found
+
+
+def _count_bins(bins: NDArray[np.int64], rows: _Rows) -> None:
     """Add a chunk of rows to the calibration bins, in place."""
     n_buckets, n_models, n_bins, _ = bins.shape
+    size = n_buckets * n_bins
     for model in range(n_models):
-        score = np.clip(np.ascontiguousarray(scores[:, model]), 0.0, 1.0)
-        place = buckets * n_bins + np.minimum((score * n_bins).astype(np.int64), n_bins - 1)
-        size = n_buckets * n_bins
-        labels = np.bincount(place * 2 + positive, minlength=size * 2).reshape(n_buckets, n_bins, 2)
+        place = rows.bins[model]
+        labels = np.bincount(place, minlength=size * 2).reshape(n_buckets, n_bins, 2)
         sums = [
-            np.bincount(place, weights=_fixed(values), minlength=size).reshape(n_buckets, n_bins).astype(np.int64)
-            for values in (score, score * score)
+            np.bincount(place, weights=values, minlength=size * 2).reshape(n_buckets, n_bins, 2).sum(axis=2)
+            for values in rows.sums[model]
         ]
-        bins[:, model] += np.stack([labels.sum(axis=2), sums[0], labels[:, :, 1], sums[1]], axis=-1)
+        bins[:, model, :, 0] += labels.sum(axis=2)
+        bins[:, model, :, 1] += sums[0].astype(np.int64)
+        bins[:, model, :, 2] += labels[:, :, 1]
+        bins[:, model, :, 3] += sums[1].astype(np.int64)
 
 
-def _count_group(
-    counts: NDArray[np.int64],
-    group: NDArray[np.int64],
-    buckets: NDArray[np.int64],
-    cells: tuple[NDArray[np.int64], NDArray[np.int64]],
-    losses: dict[int, NDArray[np.float64]],
-) -> None:
-    """Add a chunk of rows to the slices that one rule gives them, in place."""
-    n_buckets = counts.shape[1]
-    cell, matrix = cells
-    # Only slices that occur are counted; row -1 stands first and is dropped at the end.
-    present = np.flatnonzero(np.bincount(group + 1, minlength=counts.shape[0] + 1))
-    local = np.zeros(counts.shape[0] + 1, dtype=np.int64)
-    local[present] = np.arange(len(present))
-    place = local[group + 1] * n_buckets + buckets
-    size = len(present) * n_buckets
-    joint = np.bincount(place * len(matrix) + cell, minlength=size * len(matrix))
-    found = joint.reshape(size, len(matrix)).astype(np.int64) @ matrix
-    for column, values in losses.items():
-        found[:, column] = np.bincount(place, weights=values, minlength=size).astype(np.int64)
-    by_slice = found.reshape(len(present), n_buckets, -1)
-    inside = present > 0
-    counts[present[inside] - 1] += by_slice[inside]
+@dataclass
+class _Cube:
+    """Rules whose slices are counted together: the cells are all combinations of their slices that fit.
+
+    Attributes:
+        present: for each rule, which slices occur, where 0 stands for none.
+        place: shape (rows,): the row's combination, as one number.
+        size: number of combinations.
+    """
+
+    present: list[NDArray[np.intp]]
+    place: NDArray[np.int64]
+    size: int
+
+
+def _cubes(groups: Sequence[NDArray[np.int64]], n_slices: int, most: int) -> list[_Cube]:
+    """Return the rules in as few cubes as fit into so many cells."""
+    cubes: list[_Cube] = []
+    for group in groups:
+        present = np.flatnonzero(np.bincount(group + 1, minlength=n_slices + 1))
+        local = np.zeros(n_slices + 1, dtype=np.int64)
+        local[present] = np.arange(len(present))
+        place = local[group + 1] if len(present) > 1 else np.zeros(len(group), dtype=np.int64)
+        if cubes and cubes[-1].size * len(present) <= most:
+            last = cubes[-1]
+            last.place = last.place * len(present) + place if last.size > 1 else place
+            last.size *= len(present)
+            last.present.append(present)
+        else:
+            cubes.append(_Cube([present], place, len(present)))
+    return cubes
+
+
+def _count_cube(counts: NDArray[np.int64], cube: _Cube, buckets: NDArray[np.int64], rows: _Rows) -> None:
+    """Add a chunk of rows to the slices of some rules, in place.
+
+    A row is counted once, in its combination of slices; what each slice counts is then the sum over
+    the other rules' slices, which is exact because all are whole numbers below 2**53.
+    """
+    n_buckets, outcomes = counts.shape[1], len(rows.matrix)
+    place = cube.place * n_buckets + buckets
+    shape = (*(len(present) for present in cube.present), n_buckets)
+    size = cube.size * n_buckets
+    joint = np.bincount(place * outcomes + rows.cell, minlength=size * outcomes).reshape(*shape, outcomes)
+    losses = {
+        column: np.bincount(place, weights=values, minlength=size).reshape(shape)
+        for column, values in rows.losses.items()
+    }
+    for axis, present in enumerate(cube.present):
+        others = tuple(other for other in range(len(cube.present)) if other != axis)
+        found = joint.sum(axis=others) @ rows.matrix
+        for column, values in losses.items():
+            found[:, :, column] = values.sum(axis=others).astype(np.int64)
+        inside = present > 0
+        counts[present[inside] - 1] += found[inside]
 
 
 def observe(
@@ -274,6 +367,8 @@ def observe(
     n_buckets: int,
     models: tuple[ModelRole, ...],
     bins: int,
+    ranked: tuple[int, ...] = (),
+    into: State | None = None,
 ) -> State:
     """Count rows.
 
@@ -287,21 +382,19 @@ def observe(
         n_buckets: K.
         models: role of each column of scores and predictions.
         bins: equal-width calibration bins over [0, 1].
+        ranked: slices whose scores are counted in histograms.
+        into: a State with these axes that nobody else holds: its own arrays are added to, and it is returned.
     """
-    state = State.zeros(slices=n_slices, buckets=n_buckets, models=models, bins=bins)
-    names, matrix = statistics_for(models), _cell_matrix(models)
+    state = into or State.zeros(slices=n_slices, buckets=n_buckets, models=models, bins=bins, ranked=ranked)
     for start in range(0, len(positive), CHUNK_ROWS):
         rows = slice(start, start + CHUNK_ROWS)
-        label, bucket = positive[rows], buckets[rows]
-        cell = label.astype(np.int64)
-        losses: dict[int, NDArray[np.float64]] = {}
-        for column, model in enumerate(models):
-            # contiguous, so that the logarithm takes one code path wherever the rows were cut
-            score = np.ascontiguousarray(scores[rows, column], dtype=np.float64)
-            cell += predicted[rows, column].astype(np.int64) << (1 + column)
-            losses[names.index(f"log_loss.{model}")] = _fixed(log_losses(label, score))
-            losses[names.index(f"brier.{model}")] = _fixed((np.clip(score, 0.0, 1.0) - label) ** 2)
-        for group in groups:
-            _count_group(state.counts, group[rows], bucket, (cell, matrix), losses)
-        _count_bins(state.bins, label, scores[rows], bucket)
+        bucket, here = buckets[rows], [group[rows] for group in groups]
+        added = _row_values(
+            positive[rows], scores[rows], predicted[rows], bucket, models, bins=bins, ranked=bool(ranked)
+        )
+        for cube in _cubes(here, n_slices, max(1, len(bucket) // (2 * n_buckets))):
+            _count_cube(state.counts, cube, bucket, added)
+        _count_bins(state.bins, added)
+        if ranked:
+            count_histograms(state.histograms, ranked, list(added.ranks), here)
     return state

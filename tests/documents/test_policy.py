@@ -20,6 +20,15 @@ min_gain = 0.002
 """
 
 
+OWN = """
+[[metrics]]
+name = "own"
+formula = "tp / n"
+direction = "max"
+definition = "ours"
+"""
+
+
 def read(text: str) -> Policy:
     """The policy of a file that says this after its mandatory tables."""
     return Policy.from_toml(HEAD + text, where="policy.toml")
@@ -94,6 +103,15 @@ def test_the_examples_policies_are_policies(name: str) -> None:
         ("[[slices.guard]]\nby = 'a'\nmargin = -0.1", "/slices/guard/0/margin"),
         ("[[slices.guard]]\nby = 'a'\nmargin = nan", "not usable TOML"),
         ("[rollback]\ntarget = 'none'", "go together"),
+        ("[[satisficing]]\nmetric = 'custom.own'\nmax = 1", "custom.own is not defined under"),
+        ("[[satisficing]]\nmetric = 'expected_cost'\nmax = 1", "needs [costs]"),
+        ("[[satisficing]]\nmetric = 'lift_at_k'\nmin = 1", "needs top"),
+        ("[[satisficing]]\nmetric = 'equalized_odds_gap'\nmax = 0.1", "takes by"),
+        ("[[satisficing]]\nmetric = 'equalized_odds_gap'\nmin = 0.1\nby = 'sex'", "takes by"),
+        ("[[slices.watch]]\nmetric = 'roc_auc'\nby = 'sex'\nmargin = 0.1", "no histogram of scores"),
+        ("[[slices.guard]]\nmetric = 'selection_rate'\nby = 'sex'\nmargin = 0.1", "/slices/guard/0/metric"),
+        (OWN + OWN, "two [[metrics]] have one name"),
+        (OWN.replace("tp / n", "tp ** n"), "may not say"),
         ("[calibration]\nmax = 1.5", "/calibration/max"),
         ("[skew.parity]\nmax_mismatch = 0", "/skew/parity/max_mismatch"),
         ("[checklist]\nrequire = ['luck']", "/checklist/require/0"),
@@ -138,3 +156,44 @@ def test_the_threshold_belongs_to_the_requirement(lines: str) -> None:
 
     with pytest.raises(InputError, match="takes"):
         Policy.from_toml(text, where="policy.toml")
+
+
+def test_keys_that_say_nothing_are_not_written() -> None:
+    """Policies from before there were such keys keep their digest; those that use them are read back whole."""
+    rich = read(
+        """
+        [costs]
+        false_positive = 1.0
+        false_negative = 9.0
+        [[satisficing]]
+        metric = "custom.own"
+        min = 0.1
+        """
+        + OWN
+    )
+
+    assert not {b'"metrics"', b'"costs"', b'"top"'} & {
+        key for key in (b'"metrics"', b'"costs"', b'"top"') if key in read("").to_bytes()
+    }
+    assert Policy.from_bytes(rich.to_bytes()) == rich
+    assert rich.named == ("log_loss", "custom.own")
+
+
+def test_a_policy_knows_whose_scores_need_a_histogram() -> None:
+    """All rows as soon as any rule is about order; slices only where a guard or a limit is."""
+    ranked = read("""
+        [[satisficing]]
+        metric = "roc_auc"
+        min = 0.6
+        by = "sex"
+        [[slices.guard]]
+        metric = "pr_auc"
+        where = "age > 30"
+        margin = 0.1
+        [[slices.guard]]
+        by = "city"
+        margin = 0.1
+        """)
+
+    assert ranked.ranked == (((), None), (("sex",), None), ((), "age > 30"))
+    assert read("").ranked == ()

@@ -116,7 +116,12 @@ def test_metrics_equal_scikit_learns(world: tuple[Path, Path, pd.DataFrame, Pipe
             "f1": sk.f1_score(y, answer),
             "mcc": sk.matthews_corrcoef(y, answer),
         }
-        assert {name: estimate.value for name, estimate in part.metrics.items()} == pytest.approx(expected, abs=1e-9)
+        values = {name: estimate.value for name, estimate in part.metrics.items()}
+        assert {name: values[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+        assert values["true_positive_rate"] == values["recall"]
+        assert ("roc_auc" in values) == (part.slice == "overall"), "other slices have no histogram unless a rule asks"
+    assert found.slices[0].metrics["roc_auc"].value == pytest.approx(sk.roc_auc_score(rows["late"], score), abs=1e-4)
+    assert set(found.definitions) >= set(found.slices[0].metrics)
 
 
 def test_without_a_policy_the_bundle_says_what_its_unit_is(

@@ -8,17 +8,10 @@ from numpy.typing import NDArray
 
 from candidate.documents.evidence import ModelRole
 from candidate.errors import InputError
+from candidate.judgement import buckets as bucketing
 from candidate.judgement import state as module
-from candidate.judgement.state import (
-    FIXED_POINT,
-    LOSS_CAP,
-    State,
-    buckets_of,
-    derive_salt,
-    log_losses,
-    observe,
-    statistics_for,
-)
+from candidate.judgement.buckets import buckets_of, derive_salt
+from candidate.judgement.state import FIXED_POINT, LOSS_CAP, State, log_losses, observe, statistics_for
 from tests.judgement.worlds import ALONE, BOTH, simulate
 
 
@@ -175,7 +168,7 @@ def test_splitmix64_gives_its_published_sequence() -> None:
     """Source: the reference implementation's first outputs for the seed 1234567."""
     seeds = np.array([1234567], dtype=np.uint64) + np.arange(3, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 
-    assert module._splitmix64(seeds).tolist() == [
+    assert bucketing._splitmix64(seeds).tolist() == [
         6457827717110365317,
         3203168211198807973,
         9817491932198370423,

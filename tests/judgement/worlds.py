@@ -20,8 +20,9 @@ from candidate.documents.evidence import (
 )
 from candidate.documents.manifest import Parity
 from candidate.documents.policy import Policy
+from candidate.judgement.buckets import buckets_of
 from candidate.judgement.gate import Arrays
-from candidate.judgement.state import State, buckets_of, observe, statistics_for
+from candidate.judgement.state import State, observe, statistics_for
 
 BOTH: tuple[ModelRole, ...] = ("challenger", "champion")
 ALONE: tuple[ModelRole, ...] = ("challenger",)

@@ -11,11 +11,12 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from candidate.documents.policy import CHECKLIST, Policy
+from candidate.judgement.buckets import buckets_of
 from candidate.judgement.gate import Arrays, judge
 from candidate.judgement.gate.measures import gain, level
 from candidate.judgement.metrics import METRICS
 from candidate.judgement.multiplicity import holm
-from candidate.judgement.state import State, buckets_of, observe
+from candidate.judgement.state import State, observe
 from tests.judgement.worlds import (
     BOTH,
     durations,

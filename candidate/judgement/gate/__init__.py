@@ -33,6 +33,7 @@ from candidate.judgement.gate.rules import (
     satisficing_claims,
     slice_claims,
 )
+from candidate.judgement.histograms import RANK_BINS
 from candidate.judgement.multiplicity import holm
 from candidate.judgement.state import BIN_STATISTICS, State, statistics_for
 
@@ -79,12 +80,18 @@ def _check(policy: Policy, evidence: Evidence, arrays: Arrays) -> None:
     models = alone if evidence.champion is None else (*alone, "champion")
     if axes.models != models or axes.statistics != statistics_for(models) or not axes.slices:
         raise IntegrityError("the axes of the state are not those of this comparison", where="state")
+    ranked = axes.ranked
+    if ranked != arrays.state.ranked or (ranked and not 0 <= min(ranked) <= max(ranked) < len(axes.slices)):
+        raise IntegrityError("the histograms are not those of the slices that the evidence names", where="histograms")
+    ordered = (axes.buckets, len(axes.models)) if ranked else (0, 0)
     expected = {
+        "histograms": (len(ranked), *ordered, 2, RANK_BINS),
         "state": (len(axes.slices), axes.buckets, len(axes.statistics)),
         "calibration": (axes.buckets, len(axes.models), axes.calibration_bins, len(BIN_STATISTICS)),
         "latency": None if timed is None else (timed.rounds, len(timed.models), timed.calls),
     }
     found = {
+        "histograms": arrays.state.histograms.shape,
         "state": arrays.state.counts.shape,
         "calibration": arrays.state.bins.shape,
         "latency": None if arrays.latency is None else arrays.latency.shape,

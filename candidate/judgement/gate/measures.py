@@ -84,8 +84,20 @@ def _contradictory(totals: Totals) -> bool:
     most = {"n": n, "n_pos": n, "tp": positive, "fp": n - positive, "gained": n, "lost": n}
     most |= {"log_loss": n * LOSS_CAP * FIXED_POINT, "brier": n * FIXED_POINT}
     largest = np.stack([most[name.split(".")[0]] for name in totals.names], axis=-1)
-    possible = ((values >= 0) & (values <= largest)).all()
+    possible = ((values >= 0) & (values <= largest)).all() and _histograms_agree(totals)
     return not possible or bool((values.sum(axis=0) >= 2.0**63).any()) or float(n.sum()) > LARGEST
+
+
+def _histograms_agree(totals: Totals) -> bool:
+    """Return whether the histograms, if there are any, count the rows that the counts count."""
+    if totals.histograms is None:
+        return True
+    if (totals.histograms < 0).any():
+        return False
+    classes = np.stack([totals["n"] - totals["n_pos"], totals["n_pos"]], axis=-1)
+    # In float64, which does not wrap: two sums that agree only after an overflow are no rows.
+    summed = totals.histograms.sum(axis=-1, dtype=np.float64)
+    return bool((summed == classes[:, np.newaxis, :].astype(np.float64)).all())
 
 
 def _blank(metric: Metric, totals: Totals) -> Measure | None:
@@ -126,15 +138,15 @@ def _few_differ(totals: Totals, metric: Metric, comparator: str, suffix: str) ->
     return f"the two differ in only {count} groups of units, at least {MIN_UNITS} are needed for any claim"
 
 
-def gain(totals: Totals, name: QualityMetric, comparator: str) -> Measure:
+def gain(totals: Totals, metric: Metric | QualityMetric, comparator: str) -> Measure:
     """Return the challenger's gain over a comparator on the same rows; larger is better.
 
     Args:
         totals: by bucket, shape (buckets, statistics), with the comparator's statistics.
-        name: metric.
+        metric: which metric, or the name of one of plain counts.
         comparator: ``champion`` or ``zero_rule``.
     """
-    metric = METRICS[name]
+    metric = metric if isinstance(metric, Metric) else METRICS[metric]
     blank = _blank(metric, totals)
     if blank is not None:
         return blank
@@ -145,7 +157,7 @@ def gain(totals: Totals, name: QualityMetric, comparator: str) -> Measure:
     whole, occupied = totals.summed(), totals["n"] > 0
     clustered = jackknife(difference(totals.without_each()), float(difference(whole)), occupied)
     suffix = f".{ZERO_RULE}" if comparator == ZERO_RULE else ""
-    if name in {"accuracy", "error_rate"}:
+    if metric in (METRICS["accuracy"], METRICS["error_rate"]):
         gained, lost = int(whole[f"gained{suffix}"]), int(whole[f"lost{suffix}"])
         n = int(whole["n"])
         independent = ((gained + lost) / n - ((gained - lost) / n) ** 2) / n
@@ -154,15 +166,15 @@ def gain(totals: Totals, name: QualityMetric, comparator: str) -> Measure:
     return _measure(metric, totals, clustered, clustered, _few_differ(totals, metric, comparator, suffix))
 
 
-def level(totals: Totals, name: QualityMetric, model: str) -> Measure:
+def level(totals: Totals, metric: Metric | QualityMetric, model: str) -> Measure:
     """Return a metric of one model.
 
     Args:
         totals: by bucket, shape (buckets, statistics).
-        name: metric.
+        metric: which metric, or the name of one of plain counts.
         model: ``challenger`` or ``champion``.
     """
-    metric = METRICS[name]
+    metric = metric if isinstance(metric, Metric) else METRICS[metric]
     blank = _blank(metric, totals)
     if blank is not None:
         return blank
@@ -182,7 +194,7 @@ def level(totals: Totals, name: QualityMetric, model: str) -> Measure:
 
 
 def estimate_metric(
-    state: State, axes: StateAxes, metric: QualityMetric, slice_index: int, model: ModelRole, alpha: float
+    state: State, axes: StateAxes, metric: Metric | QualityMetric, slice_index: int, model: ModelRole, alpha: float
 ) -> Estimate | None:
     """Return a metric of one model in one slice; null where it is undefined.
 

@@ -3,21 +3,24 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from candidate.documents.decision import Estimate, Status
 from candidate.documents.evidence import Evidence, ModelRole, SliceKey
-from candidate.documents.policy import Limit, Policy, QualityMetric, SliceRule, columns_of
+from candidate.documents.policy import Limit, Policy, SliceRule, columns_of
 from candidate.judgement.calibration import calibration_of
+from candidate.judgement.catalogue import catalogue
 from candidate.judgement.gate.answers import is_harmless, is_not_harmed, is_superior, is_within
 from candidate.judgement.gate.claims import Claim, Risk, exact
+from candidate.judgement.gate.gaps import RATES_OF, gap
 from candidate.judgement.gate.measures import Measure, gain, level, too_few
 from candidate.judgement.intervals import Interval
 from candidate.judgement.latency import quantile_interval, ratio_interval
-from candidate.judgement.metrics import METRICS, ZERO_RULE, with_zero_rule
+from candidate.judgement.metrics import ZERO_RULE, Metric, with_zero_rule
 from candidate.judgement.state import State, Totals
 
 OVERALL = "overall"
@@ -55,18 +58,24 @@ class Case:
         """Return the statistics of a slice by bucket."""
         return self.state.totals(index, self.evidence.state.models)
 
-    def over_champion(self, name: QualityMetric, index: int) -> Measure:
-        """Return the challenger's gain over the champion in a slice."""
-        return gain(self.totals(index), name, "champion")
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """Every metric that the policy's rules may name."""
+        return catalogue(self.policy)
 
-    def over_zero_rule(self, name: QualityMetric) -> Measure:
+    def over_champion(self, name: str, index: int) -> Measure:
+        """Return the challenger's gain over the champion in a slice."""
+        return gain(self.totals(index), self.metrics[name], "champion")
+
+    def over_zero_rule(self, name: str) -> Measure:
         """Return the challenger's gain over the zero-rule on all rows."""
         rate = self.evidence.challenger.train_label_mean
-        label = f"{METRICS[name].label} over the zero-rule"
+        metric = self.metrics[name]
+        label = f"{metric.label} over the zero-rule"
         if rate is None or not 0 <= rate <= 1:
             why = "the bundle does not record the positive rate of its training set"
-            return Measure(label, METRICS[name].unit, 0, 0, None, why)
-        return replace(gain(with_zero_rule(self.totals(0), rate), name, ZERO_RULE), label=label)
+            return Measure(label, metric.unit, 0, 0, None, why)
+        return replace(gain(with_zero_rule(self.totals(0), rate), metric, ZERO_RULE), label=label)
 
     def durations(self, model: ModelRole) -> NDArray[np.int64] | None:
         """Return a model's durations, shape (rounds, calls), if it was timed."""
@@ -113,6 +122,8 @@ def satisficing_claims(case: Case) -> Iterator[Claim]:
             yield exact(name, "satisficing", rule.metric, "pass", "no champion to compare with", blocks=False)
         elif rule.metric in QUANTILES:
             yield is_within(_latency(case, rule.metric), limit, truth, case.risk, claim)
+        elif rule.metric in RATES_OF:
+            yield _gap_claim(case, rule, limit, claim)
         else:
             yield from _quality_claims(case, rule, limit, truth, claim)
 
@@ -161,7 +172,7 @@ def _quality_claims(
     case: Case, rule: Limit, limit: float, truth: Literal["at least", "at most"], claim: Claim
 ) -> Iterator[Claim]:
     """Hold a limit on all rows and, if the rule says so, in every slice."""
-    metric = _quality(rule.metric)
+    metric = case.metrics[rule.metric]
     places = [(0, OVERALL)]
     if rule.by is not None:
         found = case.slices(by=columns_of(rule.by), where=None)
@@ -173,10 +184,14 @@ def _quality_claims(
         yield is_within(measure, limit, truth, case.risk, replace(claim, slice=name))
 
 
-def _quality(metric: str) -> QualityMetric:
-    """Return a metric's name as one of quality, which it was already checked to be."""
-    names: tuple[QualityMetric, ...] = get_args(QualityMetric)
-    return names[names.index(metric)]
+def _gap_claim(case: Case, rule: Limit, limit: float, claim: Claim) -> Claim:
+    """Hold a limit on how far groups may be apart; groups too small to speak of leave it open."""
+    groups = [(key, case.totals(index)) for index, key in case.slices(by=columns_of(rule.by), where=None)]
+    measure, unknown = gap(rule.metric, [(key, totals) for key, totals in groups if totals["n"].any()])
+    found = is_within(measure, limit, "at most", case.risk, replace(claim, slice=" & ".join(columns_of(rule.by))))
+    if not unknown:
+        return found
+    return replace(found, held=False, why={**found.why, found.otherwise: unknown})
 
 
 def slice_claims(case: Case) -> Iterator[Claim]:

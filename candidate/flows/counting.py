@@ -1,0 +1,248 @@
+"""Score some of the rows and count them: the part of a measurement that any worker may do.
+
+A part is a range of a Parquet file's row groups, or a whole file. Which worker counts it, when, and
+beside which others leaves no trace: the State is whole numbers, and slices are numbered anew when
+parts are put together.
+"""
+
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candidate.adapters import dataset
+from candidate.adapters.runtime import Session, scores_of
+from candidate.documents.evidence import ModelRole, SliceKey
+from candidate.documents.manifest import ModelSignature
+from candidate.documents.policy import Policy
+from candidate.documents.where import Scalar
+from candidate.errors import InputError
+from candidate.flows.slicing import Coded, Slicer, coded
+from candidate.judgement.buckets import buckets_of
+from candidate.judgement.state import State, observe
+
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Model:
+    """A graph in its role, loaded, and what is needed to feed it."""
+
+    role: ModelRole
+    signature: ModelSignature
+    filled: frozenset[str]
+    session: Session
+
+
+@dataclass(frozen=True)
+class Portable:
+    """A model as bytes, which another process can load."""
+
+    role: ModelRole
+    signature: bytes
+    filled: frozenset[str]
+    graph: bytes
+    weights: tuple[tuple[str, bytes], ...]
+
+    def load(self) -> Model:
+        """Return the model, loaded; it runs in one thread."""
+        with tempfile.TemporaryDirectory(prefix="candidate-") as folder:
+            for name, data in self.weights:
+                Path(folder, name).write_bytes(data)
+            session = Session(self.graph, folder=Path(folder))
+        return Model(self.role, ModelSignature.from_bytes(self.signature), self.filled, session)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every part of one measurement has in common.
+
+    Attributes:
+        data: the file; every worker must see it at this path.
+        digest: what the file must be.
+        policy: names label, unit and slices.
+        salt: of the buckets.
+        all_ranked: whether scores of all rows get histograms even if no rule asks for them.
+    """
+
+    data: Path
+    digest: str
+    policy: Policy
+    salt: int
+    all_ranked: bool
+
+    @property
+    def bins(self) -> int:
+        """Calibration bins."""
+        return self.policy.calibration.bins if self.policy.calibration is not None else 15
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some row groups of a file, in order; None for all there is.
+
+    Attributes:
+        groups: numbers of the row groups.
+        first_row: number of the part's first row in its file, for messages.
+    """
+
+    groups: tuple[int, ...] | None = None
+    first_row: int = 0
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The State of some rows, and what its slices are.
+
+    Attributes:
+        state: slices as they were first seen, not yet in their final order.
+        slicer: knows what each of them is.
+        rows: how many were counted.
+        units: different values of the unit column.
+    """
+
+    state: State
+    slicer: Slicer
+    rows: int
+    units: frozenset[Any]
+
+    @property
+    def keys(self) -> tuple[SliceKey, ...]:
+        """What each slice of the State is."""
+        return tuple(self.slicer.keys)
+
+
+def merged(parts: Sequence[Counted], task: Task) -> Counted:
+    """Return what all the parts count together; their order does not matter.
+
+    Args:
+        parts: at least one.
+        task: which they were counted for.
+    """
+    slicer = Slicer(task.policy, all_ranked=task.all_ranked)
+    numbers = [slicer.absorb(part.keys) for part in parts]
+    ranked = slicer.ranked
+    total = parts[0].state.placed(numbers[0], len(slicer.keys), ranked)
+    for part, moved in zip(parts[1:], numbers[1:], strict=True):
+        total = total + part.state.placed(moved, len(slicer.keys), ranked)
+    units: frozenset[Any] = frozenset().union(*(part.units for part in parts))
+    return Counted(total, slicer, sum(part.rows for part in parts), units)
+
+
+def _positives(label: Coded, signature: ModelSignature, first_row: int, data: Path) -> NDArray[np.bool_]:
+    """Return which rows have the positive class, or say which row has no known class."""
+    known: dict[Scalar | None, bool] = {name: name == signature.positive for name in signature.classes}
+    for position, value in enumerate(label.values):
+        if value not in known:
+            row = first_row + int(np.flatnonzero(label.codes == position)[0])
+            raise InputError(
+                f"label {value!r} is none of the classes {', '.join(map(repr, signature.classes))}",
+                where=f"{data.name}, row {row}, column {signature.label}",
+            )
+    truth = np.array([known[value] for value in label.values], dtype=bool)
+    return truth[label.codes]
+
+
+def _score(
+    models: Sequence[Model], batch: Any, *, first_row: int, data: Path
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return scores and predictions, each of shape (rows, models)."""
+    scores = np.empty((batch.num_rows, len(models)), dtype=np.float64)
+    predicted = np.empty((batch.num_rows, len(models)), dtype=bool)
+    for column, model in enumerate(models):
+        signature = model.signature
+        feeds = dataset.feeds(batch, signature.inputs, first_row=first_row, where=data.name, filled=model.filled)
+        _, score = scores_of(signature, model.session.run(feeds))
+        if score is None or signature.threshold is None or not np.isfinite(score).all():
+            raise InputError(
+                f"the {model.role} gives no finite score for some row from {first_row} on", where=data.name
+            )
+        scores[:, column] = score
+        predicted[:, column] = score >= signature.threshold
+    return scores, predicted
+
+
+def _units(unit: Coded, first_row: int, task: Task) -> NDArray[np.int64]:
+    """Return the bucket of each row's unit."""
+    rules = task.policy.data
+    if None in unit.values:
+        row = first_row + int(np.flatnonzero(unit.codes == unit.values.index(None))[0])
+        raise InputError("a row without a unit", where=f"{task.data.name}, row {row}, column {rules.unit}")
+    return buckets_of(np.array(unit.values), salt=task.salt, buckets=rules.buckets)[unit.codes]
+
+
+def counting(task: Task, models: Sequence[Model], part: Part) -> Iterator[Counted]:
+    """Count a part batch by batch, yielding the State of all rows up to there; constant memory.
+
+    Args:
+        task: which measurement.
+        models: the challenger, and the champion if there is one.
+        part: which rows.
+
+    Raises:
+        InputError: unreadable file, missing column, or a value that does not fit.
+    """
+    policy, slicer = task.policy, Slicer(task.policy, all_ranked=task.all_ranked)
+    columns = list(policy.columns)
+    for model in models:
+        columns += [name for name in model.signature.features if name not in columns]
+    total: State | None = None
+    rows, units = 0, set[Any]()
+    for batch in dataset.batches(task.data, columns, rows=BATCH_ROWS, groups=part.groups):
+        first_row = part.first_row + rows
+        read = {name: coded(*dataset.coded_column(batch, name)) for name in policy.columns}
+        buckets = _units(read[policy.data.unit], first_row, task)
+        units.update(read[policy.data.unit].values)
+        scores, predicted = _score(models, batch, first_row=first_row, data=task.data)
+        groups = slicer.groups(read, batch.num_rows)
+        if total is not None:
+            total = total.placed(range(len(total.counts)), len(slicer.keys), slicer.ranked)
+        total = observe(
+            positive=_positives(read[policy.data.label], models[0].signature, first_row, task.data),
+            scores=scores,
+            predicted=predicted,
+            groups=groups,
+            n_slices=len(slicer.keys),
+            buckets=buckets,
+            n_buckets=policy.data.buckets,
+            models=tuple(model.role for model in models),
+            bins=task.bins,
+            ranked=slicer.ranked,
+            into=total,
+        )
+        rows += batch.num_rows
+        yield Counted(total, slicer, rows, frozenset())
+    if total is not None:
+        yield Counted(total, slicer, rows, frozenset(units))
+
+
+@lru_cache(maxsize=8)
+def _loaded(models: tuple[Portable, ...]) -> tuple[Model, ...]:
+    return tuple(model.load() for model in models)
+
+
+@lru_cache(maxsize=8)
+def _digest(path: Path, _size: int, _changed: int) -> str:
+    return dataset.file_digest(path)
+
+
+def count_part(task: Task, models: tuple[Portable, ...], part: Part) -> Counted | None:
+    """Count a part in another process; None if it has no rows.
+
+    Raises:
+        InputError: as ``counting``; or this process sees another file than the measurement is of.
+    """
+    try:
+        seen = task.data.stat()
+    except OSError as error:
+        hint = "put the data where every worker sees it under the same path"
+        raise InputError(f"a worker cannot read it: {error.strerror}", where=str(task.data), hint=hint) from error
+    if _digest(task.data, seen.st_size, seen.st_mtime_ns) != task.digest:
+        raise InputError("a worker sees another file at this path", where=str(task.data))
+    return next(iter(deque(counting(task, _loaded(models), part), maxlen=1)), None)
