@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types schemas test-peers fuzz constraints clean help
+.PHONY: demo test check lint types schemas support test-peers fuzz constraints clean help
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ schemas: $(STAMP)
 constraints:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--extra dev pyproject.toml --output-file constraints.txt
+
+## make support      write docs/support.md: what of scikit-learn converts, tried on real data (two minutes)
+support: $(STAMP)
+	$(BIN)/python -m tests.breadth.table
 
 $(STAMP): constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -23,6 +23,7 @@ from candidate.adapters.convert.combining import combined
 from candidate.adapters.convert.imputing import fill_in_double, fillings
 from candidate.adapters.convert.isotonic import exact_isotonic
 from candidate.adapters.convert.naming import converter_inputs, name_inputs, split_table, table_width
+from candidate.adapters.convert.remedies import check_convertible, no_converter, not_converted
 from candidate.adapters.convert.unwrapping import (
     Cut,
     cast_before_last,
@@ -32,7 +33,7 @@ from candidate.adapters.convert.unwrapping import (
     unwrapped,
     with_threshold,
 )
-from candidate.errors import InputError, UnavailableError
+from candidate.errors import UnavailableError
 
 if TYPE_CHECKING:
     import onnx
@@ -61,6 +62,18 @@ OPSETS = {"": 18, "ai.onnx.ml": 3}
 """Fixed, so that the graph does not depend on the converter's version; double thresholds need ai.onnx.ml 3."""
 
 
+FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    ValueError,
+)
+"""What the converter raises where it cannot go on; NotImplementedError is a RuntimeError."""
+
+
 def convert(
     estimator: Any, columns: Sequence[Column], bits: Literal[32, 64], *, single: bool = False
 ) -> "onnx.ModelProto":
@@ -77,6 +90,7 @@ def convert(
         InputError: some step has no ONNX form; the message names it.
         UnavailableError: the build extra is not installed, or protobuf is too new for the converters.
     """
+    check_convertible(estimator)
     plain, cut = uncut(estimator)
     classes = plain_labels(plain)
     graph = _whole(plain, columns, bits, single=single)
@@ -101,6 +115,17 @@ def _whole(plain: Any, columns: Sequence[Column], bits: Literal[32, 64], *, sing
     return graph
 
 
+def _takes_zipmap(estimator: Any) -> bool:
+    """Whether the converter of an estimator has the option to answer plain tensors."""
+    from skl2onnx._supported_operators import sklearn_operator_name_map
+    from skl2onnx.common._registration import get_converter
+
+    alias = sklearn_operator_name_map.get(type(estimator))
+    if alias is None or not hasattr(estimator, "classes_"):
+        return False
+    return "zipmap" in (get_converter(alias).get_allowed_options() or {})
+
+
 def _converted(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64], *, apart: bool) -> "onnx.ModelProto":
     try:
         import skl2onnx
@@ -117,31 +142,18 @@ def _converted(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64],
                 estimator,
                 name="model",
                 initial_types=converter_inputs(columns, bits, apart=apart),
-                options={id(last): {"zipmap": False}} if hasattr(last, "classes_") else None,
+                options={id(last): {"zipmap": False}} if _takes_zipmap(last) else None,
                 target_opset=dict(OPSETS),
             )
     except (MissingConverter, MissingShapeCalculator) as error:
-        raise InputError(
-            f"a step of the pipeline has no ONNX form: {_first_sentence(error)}",
-            where="[model] source",
-            hint="replace the step by one that skl2onnx supports, or export the model to ONNX and name that file",
-        ) from error
+        raise no_converter(estimator, error) from error
     except TypeError as error:
         if "Expected an int, got a boolean" in str(error):
             raise UnavailableError(
                 "protobuf 7 breaks the tree converters of skl2onnx",
                 hint="pip install 'protobuf<7'",
             ) from error
-        raise InputError(f"cannot be converted: {_first_sentence(error)}", where="[model] source") from error
-    except (ValueError, RuntimeError, NotImplementedError, AttributeError, KeyError, IndexError) as error:
-        raise InputError(
-            f"cannot be converted: {type(error).__name__}: {_first_sentence(error)}",
-            where="[model] source",
-            hint="what wraps a whole pipeline goes inside it, around its last step; and every step must be fitted",
-        ) from error
+        raise not_converted(estimator, error) from error
+    except FAILURES as error:
+        raise not_converted(estimator, error) from error
     return graph
-
-
-def _first_sentence(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text[:300]

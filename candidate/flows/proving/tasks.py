@@ -168,7 +168,9 @@ def distances(
         return np.zeros(0)
     if found.shape != scores.shape:
         return np.full(len(scores), np.inf)
-    difference = np.abs(found - scores).max(axis=1)
+    missing = np.isnan(found) & np.isnan(scores)  # what a transformer passes on as missing is the same missing value
+    difference = np.where(missing, 0.0, np.abs(found - scores)).max(axis=1)
+    scores = np.where(missing, 0.0, scores)
     if signature.task in {"regression", "transform"}:
         difference = difference / np.maximum(1.0, np.abs(scores).max(axis=1))
     return np.asarray(difference / _scale(scores) if signature.task == "anomaly" else difference, dtype=np.float64)
