@@ -55,9 +55,9 @@ def fuzzed(rows: pd.DataFrame, count: int, seed: int = 11) -> pd.DataFrame:
 def fitted(plan: Recipe) -> tuple[Any, pd.DataFrame, Any]:
     """The estimator, fitted, with its rows and labels."""
     rows, target = plan.rows()
-    estimator = plan.make()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        estimator = plan.make()
         estimator.fit(rows, target)
     return estimator, rows, target
 
