@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from candidate.flows.releasing import Registry as Registry
     from candidate.flows.releasing import promote as promote
     from candidate.flows.releasing import rollback as rollback
+    from candidate.flows.reporting import Rendered as Rendered
+    from candidate.flows.reporting import render as render
     from candidate.flows.reproducing import reproduce as reproduce
     from candidate.flows.serving import Model as Model
     from candidate.flows.serving import Predictions as Predictions
@@ -116,6 +118,7 @@ _HOMES = {
     "candidate.flows.mending": ("mirror", "repair"),
     "candidate.flows.predicting": ("predict",),
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),
+    "candidate.flows.reporting": ("Rendered", "render"),
     "candidate.flows.reproducing": ("reproduce",),
     "candidate.flows.serving": ("Model", "Predictions", "ServingLog", "load"),
     "candidate.flows.showing": ("show", "unpack"),

@@ -78,23 +78,25 @@ def audit(
 
 def report(
     decision: DecisionFile,
-    out: Annotated[Path | None, typer.Option("--out", help="A .md file; by default Markdown on stdout.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="A .html, .md, .xml (JUnit) or .sarif file; by default Markdown on stdout."),
+    ] = None,
+    evidence: Annotated[
+        Path | None, typer.Option("--evidence", help="Evidence folder, for the plots; by default beside the decision.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="The policy file, so that SARIF points to its lines.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tell a decision to people: Markdown for a job summary or a pull request."""
-    from candidate.documents.decision import Decision
-    from candidate.errors import InputError
-    from candidate.flows.showing import show as flow
-    from candidate.report.markdown import decision_markdown
+    """Tell a decision: a page for people, a job summary, a test report or a list for code scanning."""
+    from candidate.flows.reporting import render
 
-    document = flow(decision)
-    if not isinstance(document, Decision):
-        raise InputError("not a decision", where=str(decision))
-    if out is not None and out.suffix != ".md":
-        raise InputError(f"no report is written as {out.suffix!r}", where="--out", hint="name a file that ends in .md")
-    text = decision_markdown(document)
+    told = render(decision, ".md" if out is None else out.suffix, evidence=evidence, policy=policy)
+    text = told.text
     if out is not None:
         output.write_new(out, text.encode())
         text = f"wrote {out}"
-    output.emit(document, text, as_json=as_json, quiet=quiet)
+    output.emit(told.decision, text, as_json=as_json, quiet=quiet)

@@ -19,7 +19,7 @@ FORMS = (".html", ".md", ".sarif", ".xml")
 """Endings of the files that a report is written as."""
 
 
-class Report(NamedTuple):
+class Rendered(NamedTuple):
     """A decision, and how it is told."""
 
     decision: Decision
@@ -53,13 +53,13 @@ def _source(path: Path, decision: Decision) -> PolicySource:
     return PolicySource(uri=path.as_posix(), text=path.read_text(encoding="utf-8"))
 
 
-def report(
+def render(
     decision: Path | str,
     form: str = ".md",
     *,
     evidence: Path | str | None = None,
     policy: Path | str | None = None,
-) -> Report:
+) -> Rendered:
     """Tell a decision as a page, a job summary, a test report or a list of code findings.
 
     Args:
@@ -86,9 +86,9 @@ def report(
     if form == ".html":
         from candidate.report.html import decision_html
 
-        return Report(found, decision_html(found, drawn))
+        return Rendered(found, decision_html(found, drawn))
     if form == ".xml":
-        return Report(found, decision_junit(found))
+        return Rendered(found, decision_junit(found))
     if form == ".sarif":
-        return Report(found, decision_sarif(found, None if drawn is None else drawn.policy, source))
-    return Report(found, decision_markdown(found))
+        return Rendered(found, decision_sarif(found, None if drawn is None else drawn.policy, source))
+    return Rendered(found, decision_markdown(found))

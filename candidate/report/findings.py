@@ -12,6 +12,9 @@ Side = Literal["at least", "at most"]
 
 RANK = {"fail": 0, "open": 1, "blind": 2, "pass": 3}
 
+MOST_TIMES = 100
+"""Nobody will find more rows than so many times those that were measured."""
+
 LINES = {
     "optimizing": "Gain of the optimizing metric",
     "satisficing": "Satisficing limit",
@@ -114,8 +117,8 @@ def changes(decision: Decision, policy: Policy | None, count: int = 5) -> list[s
             text += _short_of(gap, side_of(finding, policy))
         else:
             text += "has no bound to hold against its limit"
-        if finding.n_needed is not None and estimate is not None:
-            text += f" About {finding.n_needed:,} rows would decide it if the effect is as seen; it has {estimate.n:,}."
+        if finding.n_needed is not None and estimate is not None and finding.status != "fail":
+            text += _rows(finding.n_needed, estimate.n)
         said.append(text)
     if len(forced) > count:
         said.append(f"{len(forced) - count} more findings stand in the way; they are in the complete table.")
@@ -123,6 +126,15 @@ def changes(decision: Decision, policy: Policy | None, count: int = 5) -> list[s
     if not forced:
         said += [f"Line {item.number} of the checklist must hold: {item.claim}." for item in lines]
     return said
+
+
+def _rows(needed: int, had: int) -> str:
+    """Return how many rows would decide; so many that nobody has them are not counted out."""
+    if needed > MOST_TIMES * had:
+        return f" What was seen is so close to the limit that even {MOST_TIMES} times the {had:,} rows would not do."
+    digits = max(0, len(str(needed)) - 3)
+    rounded = math.ceil(needed / 10**digits) * 10**digits
+    return f" About {rounded:,} rows would decide it if the effect is as seen; there were {had:,}."
 
 
 def _subject(finding: Finding) -> str:
@@ -141,12 +153,10 @@ def _room(gap: Gap) -> str:
 
 def _short_of(gap: Gap, side: Side | None) -> str:
     limit, unit = number(gap.finding.limit or 0.0), _unit(gap.finding)
-    says = f"even the bound in its favour, {number(gap.bound)}," if gap.finding.status == "fail" else ""
-    says = says or f"its bound is {number(gap.bound)}, and"
-    verb = "is" if gap.finding.status == "fail" else "must be"
     if gap.finding.status == "fail":
-        return f"{says} {verb} {number(abs(gap.room))}{unit} beyond {limit}; the effect must change, not the rows."
-    return f"{says} {verb} {side} {limit}{unit}: it lacks {number(abs(gap.room))}."
+        said = f"even its kindest bound, {number(gap.bound)}{unit}, misses {limit} by {number(abs(gap.room))}."
+        return f"{said} More rows would only make that surer: the model must change."
+    return f"its bound, {number(gap.bound)}{unit}, must be {side} {limit}: it lacks {number(abs(gap.room))}."
 
 
 def sentence(decision: Decision) -> str:

@@ -6,8 +6,20 @@ from candidate.documents.decision import Decision
 from candidate.documents.plotted import LatencyCurve, Plotted
 from candidate.errors import UnavailableError
 from candidate.report.findings import LINES, RANK, WHAT_NOW, called, changes, sentence, where
-from candidate.report.plots import COLUMNS, HIGH, MARKED, PLOT, WIDE, dots, forests, latency, limits
-from candidate.report.text import counted, estimated, headline, number
+from candidate.report.plots import (
+    COLUMNS,
+    HIGH,
+    MARKED,
+    PLOT,
+    WIDE,
+    bounds,
+    dots,
+    figure,
+    forests,
+    latency,
+    limits,
+)
+from candidate.report.text import counted, headline, number
 from candidate.report.words import named, printable, short
 
 SIGNS = {"pass": "\N{CHECK MARK}", "fail": "\N{BALLOT X}", "open": "?", "blind": "\N{EM DASH}", "absent": "\N{EM DASH}"}
@@ -24,7 +36,7 @@ def _quantiles(curves: tuple[LatencyCurve, ...]) -> list[dict[str, Any]]:
     found = []
     for curve in curves:
         times = dict(curve.points)
-        found.append({"model": curve.model, "calls": curve.calls, "at": [number(times[share]) for share in MARKED]})
+        found.append({"model": curve.model, "calls": curve.calls, "at": [figure(times[share]) for share in MARKED]})
     return found
 
 
@@ -59,7 +71,8 @@ def decision_html(decision: Decision, drawn: Plotted | None = None) -> str:
         "named": named,
         "called": called,
         "about": where,
-        "estimated": estimated,
+        "figure": figure,
+        "bounds": bounds,
     }
     policy = None if drawn is None else drawn.policy
     word, _, says = headline(decision).partition(": ")
@@ -68,7 +81,7 @@ def decision_html(decision: Decision, drawn: Plotted | None = None) -> str:
         decision=decision,
         drawn=drawn,
         word=word,
-        says=says[:1].upper() + says[1:],
+        says=says.replace("not enough evidence", "Not enough evidence", 1) if word == "INCONCLUSIVE" else says,
         because=sentence(decision),
         now=WHAT_NOW[decision.outcome],
         changes=changes(decision, policy),

@@ -68,12 +68,12 @@ def decision_junit(decision: Decision) -> str:
         "evidence": decision.evidence,
         "expires": decision.expires,
     }
+    rest = f'skipped="{skipped}" time="0" timestamp="{decision.issued.removesuffix("Z")}" hostname="localhost"'
     return "\n".join(
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
             f'<testsuites name="candidate" {counts} time="0">',
-            f'<testsuite name={_attribute(suite)} {counts} skipped="{skipped}" time="0" '
-            f'timestamp="{decision.issued.removesuffix("Z")}" hostname="localhost">',
+            f"<testsuite name={_attribute(suite)} {counts} {rest}>",
             "  <properties>",
             *(f'    <property name="{name}" value={_attribute(value)}/>' for name, value in properties.items()),
             "  </properties>",

@@ -3,16 +3,20 @@
 import re
 
 from candidate.documents.decision import Decision, Finding
+from candidate.report.findings import RANK, WHAT_NOW, sentence
 from candidate.report.text import headline
 from candidate.report.words import named, printable, short
 
-MAX_BYTES = 65_536
-"""Job summaries are cut by their hosts; we cut first, and say so."""
+MAX_BYTES = 1_000_000
+"""GitHub drops a job summary of more than 1 MiB whole; ours ends before that, and says what it left out."""
+MAX_CELL = 1_000
+"""No text in a cell is longer: one name out of a file must not push everything else out."""
 
 
 def _cell(text: str) -> str:
     """Return text that cannot leave its table cell or become a tag or a link."""
-    return re.sub(r"([\\|`*_\[\]<>#!])", r"\\\1", printable(text)).replace("\n", " ")
+    cut = text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return re.sub(r"([\\|`*_\[\]<>#!])", r"\\\1", printable(cut)).replace("\n", " ")
 
 
 def _row(finding: Finding) -> str:
@@ -20,9 +24,11 @@ def _row(finding: Finding) -> str:
 
 
 def decision_markdown(decision: Decision) -> str:
-    """Return a decision as Markdown of at most 64 KiB; what is cut is announced."""
+    """Return a decision as Markdown of at most ``MAX_BYTES``; what is cut, the least important first, is announced."""
     head = [
         f"## {_cell(headline(decision))}",
+        "",
+        f"**{_cell(sentence(decision))}** {WHAT_NOW[decision.outcome]}",
         "",
         (
             f"Rollback target: **{_cell(named(decision.rollback_target))}**. "
@@ -41,12 +47,17 @@ def decision_markdown(decision: Decision) -> str:
         "| finding | metric | slice | why |",
         "|---|---|---|---|",
     ]
-    rank = {"fail": 0, "open": 1, "blind": 2, "pass": 3}
-    rows = [_row(f) for f in sorted(decision.findings, key=lambda finding: rank[finding.status])]
+    rows = [_row(finding) for finding in sorted(decision.findings, key=_importance)]
     text = "\n".join(head) + "\n"
+    left = MAX_BYTES - len(text.encode()) - 100
     for position, row in enumerate(rows):
-        if len((text + row).encode()) > MAX_BYTES - 100:
-            text += f"\n{len(rows) - position} more findings are in the decision itself.\n"
+        left -= len(row.encode()) + 1
+        if left < 0:
+            text += f"\n{len(rows) - position:,} more findings, all less important, are in the decision itself.\n"
             break
         text += row + "\n"
     return text
+
+
+def _importance(finding: Finding) -> tuple[int, bool]:
+    return RANK[finding.status], not finding.blocks

@@ -4,16 +4,34 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from candidate.documents.decision import Finding
+from candidate.documents.decision import Estimate, Finding
 from candidate.documents.plotted import LatencyCurve, Reliability
 from candidate.documents.policy import Policy
 from candidate.report.findings import RANK, called, side_of, where
 from candidate.report.text import number
 
+MINUS = "\N{MINUS SIGN}"
+
 MOST_ROWS = 30
 """Slices that a forest plot draws; the table below it has all."""
 MARKED = (0.5, 0.95, 0.99)
 """Quantiles of latency that are told in words."""
+
+
+def figure(value: float) -> str:
+    """Return a number for a column of figures: four significant digits, thousands apart, a true minus."""
+    text = number(value) if value == int(value) else f"{value:.4g}"
+    return text.replace("-", MINUS)
+
+
+def bounds(estimate: Estimate) -> str:
+    """Return an interval in words."""
+    low, high = estimate.lower, estimate.upper
+    if low is None and high is None:
+        return "no interval"
+    if low == high:
+        return "exact"
+    return f"{'?' if low is None else figure(low)} to {'?' if high is None else figure(high)}"
 
 
 class Scale(NamedTuple):
@@ -142,19 +160,19 @@ def bar(finding: Finding, scale: Scale, policy: Policy | None) -> Bar:
         raise AssertionError  # the caller drew something that was not measured
     unit = f" {_unit(finding)}".rstrip()
     low, high = estimate.lower, estimate.upper
-    known = low is not None and high is not None
     ends = (scale.place(low), scale.place(high)) if low is not None and high is not None else None
     cut = (low is not None and scale.outside(low), high is not None and scale.outside(high))
-    interval = f"{number(low)} to {number(high)}" if low is not None and high is not None else "no interval"
+    interval = bounds(estimate)
     at = scale.place(limit)
     side = side_of(finding, policy)
     good = None if side is None else ((at, round(100 - at, 2)) if side == "at least" else (0.0, at))
-    told = f"{where(finding)}: {number(estimate.value)}{unit}" + (f", {interval}{unit}" if known else ", no interval")
-    told += f"; limit {number(limit)}{unit}; {finding.status}"
+    told = (
+        f"{where(finding)}: {figure(estimate.value)}{unit}, {interval}; limit {figure(limit)}{unit}; {finding.status}"
+    )
     return Bar(
         finding=finding,
         about=where(finding),
-        value=number(estimate.value),
+        value=figure(estimate.value),
         interval=interval,
         at=scale.place(estimate.value),
         ends=ends,
@@ -179,7 +197,7 @@ def forests(findings: Sequence[Finding], policy: Policy | None) -> list[Forest]:
         shown = rows[:MOST_ROWS]
         scale = scale_of(shown)
         bars = tuple(bar(finding, scale, policy) for finding in shown)
-        marks = tuple(Mark(number(value), scale.place(value)) for value in ticks(*scale, count=4))
+        marks = tuple(Mark(figure(value), scale.place(value)) for value in ticks(*scale, count=4))
         found.append(Forest(called(metric), unit, bars, len(rows) - len(shown), scale.place(0.0), marks))
     return found
 

@@ -185,15 +185,6 @@ def test_predictions_go_to_stdout_as_json_lines(project: Any, capsys: pytest.Cap
     assert set(lines[0]) == {"prediction", "score"}
 
 
-def test_report_is_markdown(answer: Answer, project: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A report goes to stdout or to a new .md file; another ending is refused."""
-    assert project.run("report", "decisions/go.json") == 0
-    assert capsys.readouterr().out.startswith("## GO: small 2.0.0 may replace small 1.0.0")
-    assert answer("report", "decisions/go.json", "--out", tmp_path / "r.md")[0] == 0
-    assert (tmp_path / "r.md").read_text().startswith("## GO")
-    assert answer("report", "decisions/go.json", "--out", tmp_path / "r.pdf")[0] == 2
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

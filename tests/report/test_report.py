@@ -100,12 +100,24 @@ def test_markdown_cannot_be_left_from_inside_a_cell() -> None:
 
 
 def test_markdown_that_grows_too_long_says_what_it_left_out() -> None:
-    """A job summary is cut by us, with a count, before its host cuts it without one."""
-    many = tuple(finding("pass", why="x" * 500) for _ in range(400))
-    text = decision_markdown(decision("go", *many))
+    """A job summary is cut by us, the least important first and with a count, before its host drops it whole."""
+    many = [finding("pass", blocks=False, why="x" * 500, slice_=f"shop={n}") for n in range(4000)]
+    worst = finding("fail", why="MQ got worse", slice_="carrier=MQ")
+    needed = finding("pass", why="needed", slice_="guarded")
+    text = decision_markdown(decision("no-go", *many, needed, worst))
+    shown = text.count("| pass | log\\_loss | shop=")
 
-    assert len(text.encode()) <= MAX_BYTES
-    assert "more findings are in the decision itself" in text
+    assert MAX_BYTES - 2_000 < len(text.encode()) <= MAX_BYTES < 2**20
+    assert text.index("carrier=MQ | MQ got worse") < text.index("guarded | needed") < text.index("shop=0 ")
+    assert f"{4000 - shown:,} more findings, all less important, are in the decision itself" in text
+
+
+def test_one_long_name_does_not_push_the_rest_out() -> None:
+    """A cell is cut where a name out of a file is longer than anybody reads."""
+    text = decision_markdown(decision("go", finding("pass", slice_="*" * 2_000_000), finding("pass", why="there too")))
+
+    assert len(text.encode()) < 10_000
+    assert "there too" in text
 
 
 @pytest.mark.parametrize(
