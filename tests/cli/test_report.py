@@ -2,14 +2,15 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import candidate
-from tests.cli.conftest import Answer
 
+Answer = Callable[..., tuple[int, dict[str, Any]]]
 GO = "decisions/go.json"
 
 

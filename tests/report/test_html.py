@@ -141,7 +141,9 @@ def test_without_evidence_the_page_says_which_plots_need_it() -> None:
 
 def test_every_finding_is_in_the_table_and_broken_ones_are_drawn() -> None:
     """Of many slices the most harmed are drawn, and all are told."""
-    many = [measured("slices.watch[0]", value=0.01 + n / 1e4, slice_=f"store={n:04}", blocks=False) for n in range(3000)]
+    many = [
+        measured("slices.watch[0]", value=0.01 + n / 1e4, slice_=f"store={n:04}", blocks=False) for n in range(3000)
+    ]
     harmed = measured("slices.watch[0]", "fail", value=-0.06, slice_="store=harmed", blocks=False)
     page = decision_html(decision("no-go", *HELD, *many, harmed), drawn())
     drawn_titles = re.findall(r"<title>(store=\w+)", page)
@@ -219,9 +221,7 @@ def test_a_decision_that_only_the_checklist_stops_says_which_line() -> None:
         item.model_copy(update={"status": "absent", "why": "nobody looked"}) if item.number == 6 else item
         for item in held.checklist
     )
-    stopped = Decision.model_validate(
-        {**dict(held), "outcome": "inconclusive", "checklist": items}
-    )
+    stopped = Decision.model_validate({**dict(held), "outcome": "inconclusive", "checklist": items})
     page = decision_html(stopped)
 
     assert "Line 6 of the checklist does not hold: claim 6 (nobody looked)." in page

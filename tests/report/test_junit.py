@@ -42,9 +42,7 @@ def test_only_a_go_is_green(outcome: Outcome, tag: str | None) -> None:
 def test_a_decision_that_only_the_checklist_stops_is_not_green() -> None:
     """Every finding passes, and still the verdict is an error."""
     held = decision("go", *HELD)
-    items = tuple(
-        item.model_copy(update={"status": "open"}) if item.number == 1 else item for item in held.checklist
-    )
+    items = tuple(item.model_copy(update={"status": "open"}) if item.number == 1 else item for item in held.checklist)
     stopped = Decision.model_validate({**dict(held), "outcome": "inconclusive", "checklist": items})
 
     assert suite(stopped).get("errors") == "1"

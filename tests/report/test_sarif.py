@@ -121,7 +121,9 @@ def test_help_says_on_which_side_of_its_limit_a_value_must_be() -> None:
 
 def test_what_comes_out_of_files_steers_nothing() -> None:
     """Control and bidirectional characters are replaced in every text."""
-    text = decision_sarif(decision("no-go", measured("slices.watch[0]", "fail", value=-1.0, slice_=HOSTILE, why=HOSTILE)))
+    text = decision_sarif(
+        decision("no-go", measured("slices.watch[0]", "fail", value=-1.0, slice_=HOSTILE, why=HOSTILE))
+    )
 
     assert "\u202e" not in text
     assert "\\u0000" not in text
