@@ -9,7 +9,7 @@ from tests.judgement.worlds import BOTH, world
 
 
 def test_a_reliability_diagram_has_the_means_of_its_bins() -> None:
-    """Rows, mean score and share of positives of every occupied bin, summed over the buckets; empty bins are left out."""
+    """Rows, mean score and share of positives of every occupied bin, over all buckets; empty bins are left out."""
     state = State.zeros(slices=1, buckets=2, models=BOTH, bins=4)
     state.bins[:, 0, 1] = (10, 3 * FIXED_POINT, 2, 0)
     state.bins[1, 0, 3] = (5, 4 * FIXED_POINT, 4, 0)

@@ -122,7 +122,7 @@ def test_everything_is_on_paper(seen: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("outcome", DECISIONS)
 def test_a_junit_reader_counts_what_was_found(tmp_path: Path, outcome: Outcome) -> None:
-    """junitparser reads the file, and sees a failure or an error unless it is a go."""
+    """The file is read by junitparser, which sees a failure or an error unless it is a go."""
     (tmp_path / "r.xml").write_text(decision_junit(DECISIONS[outcome]), encoding="utf-8")
     script = (
         "import json, sys; from junitparser import JUnitXml; x = JUnitXml.fromfile(sys.argv[1]);"
@@ -139,7 +139,7 @@ def test_a_junit_reader_counts_what_was_found(tmp_path: Path, outcome: Outcome) 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("source", [None, PolicySource("ci/policy.toml", TEXT)], ids=["alone", "with-policy"])
 def test_sarif_is_valid_by_its_schema(page: str, source: PolicySource | None) -> None:
-    """The schema of SARIF 2.1.0, as its own matcher for tests carries it, takes every log, and refuses a spoiled one."""
+    """The schema of SARIF 2.1.0, out of its own package of matchers, takes every log, and refuses a spoiled one."""
     (path,) = (WORK / "node_modules/@microsoft/jest-sarif/lib/schemas").glob("sarif-2.1.0*.json")
     validator = Draft7Validator(json.loads(path.read_text(encoding="utf-8")))
     log = json.loads(decision_sarif(PAGES[page], POLICY, source))

@@ -3,6 +3,7 @@
 import re
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_a_page_is_well_formed_and_made_of_the_same_bytes(outcome: Outcome, *, p
     assert len(ids) == len(set(ids))
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert decision_html(DECISIONS[outcome], shown) == page
 
 
