@@ -32,6 +32,7 @@ function seen() {
     charts: all("svg.chart").map((each) => ({ ...box(each), dots: each.querySelectorAll(".dot").length, lines: each.querySelectorAll("path.ecdf").length })),
     complete: box(document.querySelector("#findings ~ details table")),
     rows: document.querySelectorAll("#findings ~ details tbody tr").length,
+    hidden: all(".forest").map((each) => each.scrollWidth - each.parentElement.clientWidth),
     scripts: document.scripts.length,
   };
 }

@@ -76,6 +76,7 @@ def test_a_page_never_scrolls_sideways(seen: dict[str, Any]) -> None:
 
         assert way["scrollWidth"] <= way["clientWidth"], name
         assert way["opened"]["scrollWidth"] <= way["clientWidth"], name
+        assert all(cut <= 0 for cut in way["hidden"]), name  # a plot is never cut off, not even in a region
 
 
 def test_the_verdict_is_what_is_seen_first(seen: dict[str, Any]) -> None:
