@@ -66,7 +66,7 @@ class _Case:
 
 
 @dataclass(frozen=True)
-class _Tried:
+class Tried:
     """A precision whose graph runs."""
 
     name: RungName
@@ -102,6 +102,23 @@ class _Tried:
         return text + (f", first at step {self.step}" if self.step else "")
 
 
+@dataclass(frozen=True)
+class Climbed:
+    """What became of each precision.
+
+    Attributes:
+        case: what was converted.
+        found: precisions whose graph runs.
+        rungs: all that were tried, in order.
+        failures: why some could not be tried.
+    """
+
+    case: _Case
+    found: list[Tried]
+    rungs: list[Rung]
+    failures: list[InputError]
+
+
 def prove(
     estimator: Any,
     table: Any,
@@ -125,36 +142,59 @@ def prove(
     Raises:
         InputError: no precision holds; the message has the figures.
     """
+    climbed = climb(estimator, table, columns, label=label, ladder=ladder)
+    good = [tried for tried in climbed.found if tried.holds]
+    if not good:
+        raise _refusal(climbed, ladder)
+    best = min(good, key=lambda tried: tried.rank)
+    return Proven(best.model, best.graph, best.signature, _parity(climbed, best))
+
+
+def climb(
+    estimator: Any,
+    table: Any,
+    columns: Sequence[Column],
+    *,
+    label: str | Sequence[str],
+    ladder: Sequence[Literal[32, 64]],
+    every: bool = False,
+) -> Climbed:
+    """Try precisions one after the other, up to the first at which no row differs, or every one.
+
+    Args:
+        estimator: fitted.
+        table: Arrow table of training rows with the feature columns.
+        columns: the features, in order.
+        label: name of the label column; several of a multilabel model, or none.
+        ladder: precisions to try, in order.
+        every: whether to go on where no row differs.
+
+    Raises:
+        InputError: the estimator fails on its training rows, or answers nothing that a signature can state.
+    """
     labels = (label,) if isinstance(label, str) else tuple(label)
     meaning = meaning_of(estimator, labels)
     chosen = chosen_rows(table)
     expected = expected_of(estimator, chosen, [column.name for column in columns], meaning)
     case = _Case(estimator, table, chosen, tuple(columns), labels, meaning, expected)
-    found: list[_Tried] = []
+    found: list[Tried] = []
     failures: list[InputError] = []
     rungs: list[Rung] = []
     for name, bits, single in _rungs(ladder):
         try:
             tried = _try(case, name, bits, single=single)
-        except InputError as error:
-            failures.append(error)
-            rungs.append(_unusable(name, error))
-            continue
-        except IntegrityError as error:
+        except (InputError, IntegrityError) as error:
+            failures += [error] if isinstance(error, InputError) else []
             rungs.append(_unusable(name, error))
             continue
         found.append(tried)
         rungs.append(_rung(tried))
-        if tried.rank == (0, 0):
+        if tried.rank == (0, 0) and not every:
             break
-    good = [tried for tried in found if tried.holds]
-    if not good:
-        raise _refusal(found, rungs, failures, ladder)
-    best = min(good, key=lambda tried: tried.rank)
-    return Proven(best.model, best.graph, best.signature, _parity(case, best, rungs))
+    return Climbed(case, found, rungs, failures)
 
 
-def _try(case: _Case, name: RungName, bits: Literal[32, 64], *, single: bool) -> _Tried:
+def _try(case: _Case, name: RungName, bits: Literal[32, 64], *, single: bool) -> Tried:
     model, graph, signature, session = _loaded(case, bits, single=single)
     real = compare(session, signature, case.rows, case.expected)
     differences = [
@@ -185,7 +225,7 @@ def _try(case: _Case, name: RungName, bits: Literal[32, 64], *, single: bool) ->
             step = first_difference(
                 case.estimator, case.columns, off, signature, case.meaning, bits=bits, single=single
             )
-    return _Tried(name, bits, model, graph, signature, real, tuple(made), step)
+    return Tried(name, bits, model, graph, signature, real, tuple(made), step)
 
 
 def _loaded(case: _Case, bits: Literal[32, 64], *, single: bool) -> tuple[bytes, Graph, ModelSignature, Session]:
@@ -218,7 +258,7 @@ def _record(challenge: Challenge, difference: Difference) -> ChallengeRecord:
     )
 
 
-def _rung(tried: _Tried) -> Rung:
+def _rung(tried: Tried) -> Rung:
     return Rung(
         name=tried.name,
         taken=False,
@@ -262,7 +302,7 @@ def _batches(case: _Case, session: Session, signature: ModelSignature) -> list[C
         else np.zeros(few.num_rows, dtype=bool),
     )
     try:
-        none = session.run({name: values[:0] for name, values in feeds.items()})
+        none = session.run({name: values[:0] for name, values in feeds.items()}, quiet=True)
         empty = all(len(values) == 0 for values in none.values())
     except IntegrityError:
         empty = False
@@ -281,8 +321,8 @@ def _batches(case: _Case, session: Session, signature: ModelSignature) -> list[C
     ]
 
 
-def _parity(case: _Case, best: _Tried, rungs: Sequence[Rung]) -> Parity:
-    real = best.real
+def _parity(climbed: Climbed, best: Tried) -> Parity:
+    real, crossings = best.real, climbed.case.crossings
     return Parity(
         rows=real.rows,
         float_bits=best.bits,
@@ -293,24 +333,19 @@ def _parity(case: _Case, best: _Tried, rungs: Sequence[Rung]) -> Parity:
         mismatch_share=float(f"{real.mismatches / real.rows:.3g}"),
         label_flips_at_most=None if best.signature.score_output is None else at_most(real.label_flips, real.rows),
         challenges=best.made,
-        thresholds=case.crossings.found,
-        thresholds_tried=len(case.crossings.column),
-        rungs=tuple(rung.model_copy(update={"taken": rung.name == best.name}) for rung in rungs),
+        thresholds=crossings.found,
+        thresholds_tried=len(crossings.column),
+        rungs=tuple(rung.model_copy(update={"taken": rung.name == best.name}) for rung in climbed.rungs),
     )
 
 
-def _refusal(
-    found: Sequence[_Tried],
-    rungs: Sequence[Rung],
-    failures: Sequence[InputError],
-    ladder: Sequence[Literal[32, 64]],
-) -> InputError:
+def _refusal(climbed: Climbed, ladder: Sequence[Literal[32, 64]]) -> InputError:
     """Return why no precision will do: the figures of each, or what stopped the conversion."""
-    if not found and len(failures) == len(rungs):
-        return failures[0]
+    if len(climbed.failures) == len(climbed.rungs):
+        return climbed.failures[0]
     wider = "try float = 64, " if 64 not in ladder else ""  # noqa: PLR2004 - bits
-    said = {tried.name: tried.said() for tried in found}
-    tried = [said.get(rung.name, f"{_named(rung.name)}: {rung.why}") for rung in rungs]
+    said = {tried.name: tried.said() for tried in climbed.found}
+    tried = [said.get(rung.name, f"{_named(rung.name)}: {rung.why}") for rung in climbed.rungs]
     return InputError(
         "the graph is not the model that was trained: " + "; ".join(tried),
         where="[model] float",

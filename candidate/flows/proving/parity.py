@@ -68,11 +68,13 @@ class Difference:
 def quietly() -> Iterator[None]:
     """Let an estimator answer one row after the other, and without what it says of names.
 
-    A forest whose trees are added up as they finish answers another last bit each time.
+    A forest whose trees are added up as they finish answers another last bit each time, and so does
+    a product of matrices that is shared out among as many threads as a machine happens to have.
     """
     from joblib import parallel_config
+    from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings(), parallel_config(backend="sequential"):
+    with warnings.catch_warnings(), parallel_config(backend="sequential"), threadpool_limits(1):
         # Fitted on bare arrays: the features are then taken in the order in which they are listed.
         warnings.filterwarnings("ignore", message="X (has|does not have valid) feature names")
         yield
