@@ -8,6 +8,7 @@ which they begin to differ, and what the graph costs.
 import importlib.util
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from candidate.flows.proving.rows import columns_of
 
 CALLS = 2_000
 LAST_TRAINING_MONTH = 8
-MODELS = {
+MODELS: dict[str, Callable[[], Any]] = {
     "logistic": lambda: LogisticRegression(max_iter=200),
     "boosting": lambda: HistGradientBoostingClassifier(max_iter=100, random_state=0),
     "forest": lambda: RandomForestClassifier(50, max_depth=12, random_state=0, n_jobs=2),

@@ -172,7 +172,7 @@ def allowed(importer: str, imported: str) -> bool:
         "judgement": JUDGEMENT,
         "flows": FLOWS,
         "cli": CLI,
-        "report": ("words", "channels", "text", "markdown", "moving", "compatible", "exported"),
+        "report": ("words", "channels", "parity", "text", "markdown", "moving", "compatible", "exported"),
     }
     order = orders.get(wing, ())
     return room in order and other_room in order and order.index(other_room) < order.index(room)

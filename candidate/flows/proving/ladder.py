@@ -306,7 +306,7 @@ def _batches(case: _Case, session: Session, signature: ModelSignature) -> list[C
         empty = all(len(values) == 0 for values in none.values())
     except IntegrityError:
         empty = False
-    plain = {"label_flips": 0, "max_difference": 0.0, "refused": 0, "unguarded": 0}
+    plain = {"label_flips": 0, "refused": 0, "unguarded": 0}
     return [
         ChallengeRecord(
             kind="one-row",
@@ -317,7 +317,7 @@ def _batches(case: _Case, session: Session, signature: ModelSignature) -> list[C
             refused=0,
             unguarded=0,
         ),
-        ChallengeRecord(kind="zero-row", rows=1, mismatches=int(not empty), **plain),
+        ChallengeRecord(kind="zero-row", rows=1, mismatches=int(not empty), max_difference=0.0, **plain),
     ]
 
 

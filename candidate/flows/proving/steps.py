@@ -178,5 +178,5 @@ def _names(chosen: Any, columns: Sequence[str]) -> list[str] | None:
     listed = [chosen] if isinstance(chosen, str) else list(chosen) if not isinstance(chosen, slice) else None
     if listed is None or any(isinstance(each, bool | np.bool_) for each in listed):
         return None
-    names = [columns[each] if isinstance(each, int | np.integer) else each for each in listed]
+    names = [columns[int(each)] if isinstance(each, int | np.integer) else each for each in listed]
     return names if all(name in columns for name in names) else None
