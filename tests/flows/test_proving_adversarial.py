@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from statsmodels.stats.proportion import proportion_confint
+from threadpoolctl import threadpool_limits
 
 from candidate.adapters import convert
 from candidate.documents.manifest import ChallengeRecord, Parity, Rung
@@ -59,7 +60,8 @@ def pipeline(last: Any, *, unknown: str = "ignore") -> Any:
 
 def fitted(rows: pd.DataFrame, model: Any) -> Any:
     """Train it."""
-    return model.fit(rows.drop(columns="late"), rows["late"])
+    with threadpool_limits(1):  # threads that wait for each other on a busy machine take minutes
+        return model.fit(rows.drop(columns="late"), rows["late"])
 
 
 def arrow(rows: pd.DataFrame) -> pa.Table:
@@ -124,7 +126,8 @@ def test_crossings_are_where_the_estimator_changes_its_mind(rows: pd.DataFrame, 
     """One number further, and the answer of a single tree is another: found through imputer and scaler."""
     known = rows[["income", "late"]]
     model = make_pipeline(StandardScaler(), HistGradientBoostingRegressor(max_iter=1, max_leaf_nodes=8))
-    model.fit(known[["income"]], known["late"])
+    with threadpool_limits(1):
+        model.fit(known[["income"]], known["late"])
     table = arrow(known)
     graph = convert.convert(model, columns_of(table, ["income"]), bits, exact=bits == 64)
     found = crossings_of(graph, columns_of(table, ["income"]), table)
@@ -234,11 +237,11 @@ def test_a_planted_wrong_threshold_is_found(rows: pd.DataFrame, monkeypatch: pyt
     found = proven(model, known).parity
 
     assert good.mismatches == 0
-    assert records(found)["threshold"].mismatches > 0
     assert found is not None
-    assert any(line.startswith("WARNING") and "threshold" in line for line in parity_lines(found))
-    assert [rung.taken for rung in found.rungs].count(True) == 1
-    assert {rung.step for rung in found.rungs} == {"randomforestclassifier"}
+    assert (found.rungs[0].challenged or 0) > 0
+    assert found.rungs[0].step == "randomforestclassifier"
+    assert records(found)["threshold"].mismatches + records(found)["between"].mismatches > 0
+    assert any(line.startswith("WARNING") and "threshold differ" in line for line in parity_lines(found))
 
 
 def test_what_is_wrong_only_where_a_value_misses_is_found() -> None:
@@ -268,13 +271,11 @@ def test_ids_beyond_24_bits_stay_whole() -> None:
 
 
 def test_one_row_and_none_at_all_are_asked(rows: pd.DataFrame) -> None:
-    """The converter's label of a linear model cannot be taken from no rows: that is said, and hinders nobody."""
+    """And the same rows together: what a service does."""
     found = proven(fitted(rows, pipeline(LogisticRegression())), rows).parity
 
     assert (records(found)["one-row"].rows, records(found)["one-row"].mismatches) == (8, 0)
-    assert records(found)["zero-row"].mismatches == 1
-    assert found is not None
-    assert "WARNING: 1 of 1 batches of no rows differ, the largest by 0" in parity_lines(found)
+    assert (records(found)["zero-row"].rows, records(found)["zero-row"].mismatches) == (1, 0)
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 1), (0, 3000), (0, 20_000), (7, 20_000), (199, 200), (200, 200)])
@@ -324,12 +325,15 @@ def test_differences_are_said_loudly() -> None:
         rungs=(rung, broken),
     )
 
+    unlike = (
+        "WARNING: 5 of 64 rows with an extreme value differ, the largest by more than any number; "
+        "at 3 more the pipeline raises an error where the graph answers"
+    )
     assert parity_lines(found) == [
         "2,000 real rows at 64 bits differ by at most 0.1, 1 labels flipped (at most 0.237 %)",
         "WARNING: 2 of 2,000 real rows differ by more than the tolerance",
         "10,064 rows made to find a difference",
-        "WARNING: 5 of 64 rows with an extreme value differ, the largest by more than any number; "
-        "at 3 more the pipeline raises an error where the graph answers",
+        unlike,
         "not taken: 32 bits: 3 real rows and 40 made ones differ, first at scaler",
         "not taken: 64 bits: the graph cannot be used (no such operator)",
     ]

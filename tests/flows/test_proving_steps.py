@@ -12,6 +12,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from candidate.flows.proving import columns_of
 from candidate.flows.proving.ladder import Tried, climb
@@ -21,7 +22,8 @@ def first_of(model: Any, rows: pd.DataFrame, ladder: Any = (32,)) -> Tried:
     """What became of the first precision."""
     features = [name for name in rows.columns if name != "late"]
     table = pa.Table.from_pandas(rows, preserve_index=False)
-    model.fit(rows[features], rows["late"])
+    with threadpool_limits(1):
+        model.fit(rows[features], rows["late"])
     return climb(model, table, columns_of(table, features), label="late", ladder=ladder).found[0]
 
 
