@@ -24,6 +24,7 @@ from statsmodels.stats.proportion import proportion_confint
 from threadpoolctl import threadpool_limits
 
 from candidate.adapters import convert
+from candidate.adapters.convert.trees import last_left
 from candidate.documents.manifest import ChallengeRecord, Parity, Rung
 from candidate.errors import InputError
 from candidate.flows.proving import Proven, columns_of, prove
@@ -285,6 +286,16 @@ def test_the_bound_is_that_of_clopper_and_pearson(count: int, total: int) -> Non
 
     assert at_most(count, total) >= min(1.0, exact) * (1 - 1e-9)
     assert at_most(count, total) == pytest.approx(exact, rel=0.011)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.1, -0.1, 1.0, 1e-45, 3e38, -7.25, 16777217.0, 0.30000001192092896])
+def test_the_last_value_that_goes_left_is_found(threshold: float) -> None:
+    """It goes left when it is rounded to 32 bits, and its neighbour does not; infinity stays infinite."""
+    wide, narrow = (float(last_left(threshold, kind, "BRANCH_LEQ")) for kind in (np.float64, np.float32))
+
+    assert float(np.float32(wide)) <= threshold < float(np.float32(np.nextafter(wide, np.inf)))
+    assert narrow <= threshold < float(np.nextafter(np.float32(narrow), np.float32(np.inf)))
+    assert last_left(np.inf, np.float64, "BRANCH_LEQ") == np.inf
 
 
 def test_the_same_build_says_the_same(rows: pd.DataFrame) -> None:

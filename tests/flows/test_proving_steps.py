@@ -49,11 +49,11 @@ def test_a_scaler_inside_a_branch_is_named(rows: pd.DataFrame) -> None:
 
 
 def test_an_imputer_whose_indicator_is_dropped_is_named(rows: pd.DataFrame) -> None:
-    """The converter drops a column: what comes after it cannot even be asked, and that is a difference too."""
+    """The converter drops a column without a word."""
     holes = rows[["age", "income"]].copy()
     holes.loc[::3, "age"] = np.nan
     holes["late"] = (holes["age"].isna() | (holes["income"] > 700)).astype("int64")
-    model = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler(), LogisticRegression())
+    model = make_pipeline(SimpleImputer(add_indicator=True), LogisticRegression())
 
     assert first_of(model, holes).step == "simpleimputer"
 
@@ -61,9 +61,6 @@ def test_an_imputer_whose_indicator_is_dropped_is_named(rows: pd.DataFrame) -> N
 def test_inputs_that_32_bits_do_not_hold_are_named(rows: pd.DataFrame) -> None:
     """Nothing was computed yet, and the answer is another already."""
     fine = rows[["age", "late"]].assign(age=1e6 + rows["age"] / 1e4)
-    model = RandomForestClassifier(5, random_state=0)
-
-    assert first_of(model, fine).step in {"inputs rounded to 32 bits", "randomforestclassifier"}
     scaled = make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0))
     assert first_of(scaled, fine).step == "inputs rounded to 32 bits"
 

@@ -25,7 +25,7 @@ from candidate.adapters.convert.imputing import fill_in_double, fillings
 from candidate.adapters.convert.isotonic import exact_isotonic
 from candidate.adapters.convert.naming import converter_inputs, name_inputs, split_table, table_width
 from candidate.adapters.convert.remedies import check_convertible, no_converter, not_converted
-from candidate.adapters.convert.trees import declare_casts, exact_trees
+from candidate.adapters.convert.trees import declare_casts, exact_trees, finite_search
 from candidate.adapters.convert.unwrapping import (
     Cut,
     cast_before_last,
@@ -142,7 +142,7 @@ def _converted(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64],
         ) from error
     last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     try:
-        with warnings.catch_warnings(), exact_isotonic():
+        with warnings.catch_warnings(), exact_isotonic(), finite_search():
             warnings.simplefilter("ignore")  # what the converter will have to mend is nothing to its users
             graph: onnx.ModelProto = skl2onnx.convert_sklearn(
                 estimator,

@@ -62,6 +62,40 @@ def _rounds(converter: Any) -> bool:
     return all(name in said for name in ("op_type", "op_version")) and said["op_type"].default == TREES[0]
 
 
+@contextmanager
+def finite_search() -> Iterator[None]:
+    """Let thresholds of trees that compare in 32 bits be found by formula for as long as this lasts.
+
+    The converter searches for them, and for ever where a tree splits at infinity, as trees do that
+    know missing values.
+    """
+    from skl2onnx.common import tree_ensemble as home
+
+    theirs = home.sklearn_threshold
+    home.sklearn_threshold = last_left
+    try:
+        yield
+    finally:
+        home.sklearn_threshold = theirs
+
+
+def last_left(threshold: Any, dtype: Any, _mode: str) -> Any:
+    """Return the largest number of a type that, rounded to 32 bits, is at most a threshold of 64 bits."""
+    import numpy as np
+
+    if not np.isfinite(threshold):
+        return np.float64(threshold)
+    with np.errstate(over="ignore"):
+        low = np.float32(threshold)
+    if float(low) > float(threshold):
+        low = np.nextafter(low, np.float32(-np.inf))
+    high = np.nextafter(low, np.float32(np.inf))
+    if dtype != np.float64 or not np.isfinite(high) or not np.isfinite(low):
+        return np.float64(low)
+    middle = (np.float64(low) + np.float64(high)) / 2  # which rounds to whichever of the two is even
+    return middle if np.float32(middle) == low else np.nextafter(middle, -np.inf)
+
+
 def declare_casts(graph: Any) -> None:
     """Let outputs that come out of a cast be of the type that they are cast to.
 

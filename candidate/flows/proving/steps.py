@@ -119,13 +119,21 @@ def _locate(
         name, part = steps[count - 1]
         rest = steps[count:]
         found = _answered(_pipeline(steps[:count]), columns, table, search)
-        if found is None or not search.off(_finished(rest, finish)(found)):
+        if found is None or not _differs(found, _finished(rest, finish), search):
             continue
         inner = None
         if count == 1 and hasattr(part, "transformers_"):
             inner = _within(part, columns, table, _finished(rest, finish), search)
         return name if inner is None else f"{name}.{inner}"
     return None
+
+
+def _differs(found: Any, finish: Callable[[Any], NDArray[np.float64]], search: _Search) -> bool:
+    """Whether most rows differ when the rest of the pipeline goes on with this; a table of other width does."""
+    try:
+        return search.off(finish(found))
+    except ValueError:
+        return True
 
 
 def _finished(rest: Steps, finish: Callable[[Any], NDArray[np.float64]]) -> Callable[[Any], NDArray[np.float64]]:
