@@ -178,6 +178,7 @@ def allowed(importer: str, imported: str) -> bool:
         "report": (
             "words",
             "channels",
+            "parity",
             "text",
             "findings",
             "plots",

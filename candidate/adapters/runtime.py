@@ -74,14 +74,22 @@ class Session:
         self._refusals = refusals
         self.outputs = [output.name for output in self.raw.get_outputs()]
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Mapping[str, NDArray[Any]], *, quiet: bool = False) -> dict[str, NDArray[Any]]:
         """Run the graph.
+
+        Args:
+            feeds: its inputs.
+            quiet: keep ONNX Runtime from writing to standard error, where a failure is an answer.
 
         Raises:
             IntegrityError: the graph fails on this input.
         """
+        options = None
+        if quiet:
+            options = _onnxruntime().RunOptions()
+            options.log_severity_level = 4
         try:
-            results = self.raw.run(None, dict(feeds))
+            results = self.raw.run(None, dict(feeds), options)
         except self._refusals as error:
             raise IntegrityError(f"the graph fails on its input: {str(error)[:300]}", where="model") from error
         return dict(zip(self.outputs, results, strict=True))

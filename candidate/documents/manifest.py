@@ -83,8 +83,46 @@ class Tolerance(Document):
     """Number of golden rows."""
 
 
+ChallengeKind = Literal[
+    "fuzzed", "missing", "unseen", "empty", "extreme", "threshold", "between", "one-row", "zero-row"
+]
+"""Rows that were made to find a difference: see ``docs/decisions/0016-parity.md``."""
+RungName = Literal["32", "64", "64 then 32"]
+
+
+class ChallengeRecord(Part):
+    """How the graph compared with the estimator on rows of one kind that were made to find a difference."""
+
+    kind: ChallengeKind
+    rows: int
+    """Rows compared; of ``zero-row`` the batches."""
+    mismatches: int
+    label_flips: int
+    max_difference: float
+    refused: int
+    """Further rows at which the pipeline raises an error, and which the input schema refuses as well."""
+    unguarded: int
+    """Further rows at which the pipeline raises an error, and which the graph would answer."""
+
+
+class Rung(Part):
+    """One precision that was tried."""
+
+    name: RungName
+    taken: bool
+    mismatches: int | None
+    """Real rows that differ; null if the graph could not be used at all, for the reason under ``why``."""
+    label_flips: int | None
+    max_difference: float | None
+    challenged: int | None
+    """Made rows that differ, of the kinds that decide."""
+    step: str | None
+    """The step of the pipeline at which the first difference enters, if there is one and it could be told."""
+    why: str
+
+
 class Parity(Part):
-    """How the graph compared with the fitted estimator on real rows."""
+    """How the graph compared with the fitted estimator, on real rows and on rows made to find a difference."""
 
     rows: int
     float_bits: Literal[32, 64]
@@ -95,6 +133,17 @@ class Parity(Part):
     mismatches: int
     """Rows with a difference above the tolerance, or a flipped label."""
     tolerance: float
+    mismatch_share: float = 0.0
+    """Mismatches by rows."""
+    label_flips_at_most: float | None = None
+    """Upper 95 % confidence bound of the share of rows whose label flips (Clopper and Pearson, one-sided)."""
+    challenges: Annotated[tuple[ChallengeRecord, ...], FailFast()] = ()
+    thresholds: int = 0
+    """Different thresholds of trees that were found in the graph."""
+    thresholds_tried: int = 0
+    """Those of them that rows were made for: a spread of at most 2,000, of features that a number decides."""
+    rungs: Annotated[tuple[Rung, ...], FailFast()] = ()
+    """Precisions that were tried, in order."""
 
 
 class ShaDigest(Part):

@@ -11,6 +11,7 @@ from candidate.documents.manifest import DataRecord, ExperimentRecord, ModelSign
 from candidate.documents.spec import BuildSpec, FeatureLock, ServingFeature
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.sourcing import Source
+from candidate.report.parity import parity_lines
 
 EXACT_IN_JSON = (1 << 53) - 1
 """Largest whole number that every reader of JSON agrees on (RFC 8785, I-JSON)."""
@@ -145,8 +146,5 @@ def model_card(spec: BuildSpec, signature: ModelSignature, record: ExperimentRec
     if signature.threshold is not None:
         lines.append(f"* Answers `{signature.positive}` from a score of {signature.threshold:g} on")
     if parity is not None:
-        lines.append(
-            f"* The graph computes in {parity.float_bits} bits; on {parity.rows:,} training rows it differs from the "
-            f"fitted estimator by at most {parity.max_difference:.2g}, and {parity.label_flips} labels flip"
-        )
+        lines += [f"* Graph against fitted estimator: {line}" for line in parity_lines(parity)]
     return ("\n".join(lines) + "\n").encode()

@@ -18,6 +18,7 @@ from candidate.documents.results import (
     Unpacked,
 )
 from candidate.report.channels import status_text
+from candidate.report.parity import parity_lines
 from candidate.report.words import named, printable, short, size
 
 WIDTH = 100
@@ -168,8 +169,7 @@ def bundle_text(view: BundleView) -> str:
         + (
             "not measured: the source was an ONNX graph"
             if parity is None
-            else f"{parity.rows:,} rows at {parity.float_bits} bits: largest difference {parity.max_difference:.2g}, "
-            f"{parity.label_flips} labels flipped"
+            else "\n             ".join(parity_lines(parity))
         ),
         f"  attested   {', '.join(dict.fromkeys(view.attestations)) or 'no'}",
         "  members",
@@ -184,8 +184,7 @@ def built_text(built: Built) -> str:
     proof = (
         "the source was an ONNX graph, so there was nothing to compare it with"
         if parity is None
-        else f"{parity.rows:,} real rows at {parity.float_bits} bits differ by at most {parity.max_difference:.2g}, "
-        f"{parity.label_flips} labels flipped"
+        else "\n           ".join(parity_lines(parity))
     )
     lines = [
         f"built {built.path} ({size(built.size_bytes)})",

@@ -167,7 +167,7 @@ def test_the_card_says_what_a_reader_asks_first(tmp_path: Path) -> None:
 
     for words in ("# small 2.0", "Says who will be late.", "`late`, one of 0, 1", "`age`, `income`", "1,234 rows"):
         assert words in card
-    assert "64 bits; on 20,000 training rows" in card
+    assert "20,000 real rows at 64 bits" in card
     assert "training rows it differs" not in model_card(spec(), tiny_signature(), recorded(tmp_path), None).decode()
 
 

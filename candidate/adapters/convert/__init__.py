@@ -6,6 +6,7 @@ own names back, truth values come in as truth values, and missing numbers are fi
 
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 from candidate.adapters.convert.answering import (
@@ -24,6 +25,7 @@ from candidate.adapters.convert.imputing import fill_in_double, fillings
 from candidate.adapters.convert.isotonic import exact_isotonic
 from candidate.adapters.convert.naming import converter_inputs, name_inputs, split_table, table_width
 from candidate.adapters.convert.remedies import check_convertible, no_converter, not_converted
+from candidate.adapters.convert.trees import declare_casts, exact_trees, finite_search
 from candidate.adapters.convert.unwrapping import (
     Cut,
     cast_before_last,
@@ -75,7 +77,7 @@ FAILURES = (
 
 
 def convert(
-    estimator: Any, columns: Sequence[Column], bits: Literal[32, 64], *, single: bool = False
+    estimator: Any, columns: Sequence[Column], bits: Literal[32, 64], *, single: bool = False, exact: bool = False
 ) -> "onnx.ModelProto":
     """Convert a fitted estimator to a graph with one input of shape (batch, 1) for each column.
 
@@ -85,6 +87,7 @@ def convert(
         bits: precision of numeric inputs and of all that follows.
         single: cast to 32 bits before the last step. Trees hold 32-bit thresholds whatever comes
             in, so a 64-bit scaler followed by one rounding is nearer to them than 64 bits are.
+        exact: keep thresholds and leaf values of trees in 64 bits, where their input is of 64 bits.
 
     Raises:
         InputError: some step has no ONNX form; the message names it.
@@ -93,7 +96,10 @@ def convert(
     check_convertible(estimator)
     plain, cut = uncut(estimator)
     classes = plain_labels(plain)
-    graph = _whole(plain, columns, bits, single=single)
+    with exact_trees() if exact else nullcontext():
+        graph = _whole(plain, columns, bits, single=single)
+    if exact:
+        declare_casts(graph.graph)
     if cut is not None:
         cut_scores(graph.graph, classes, cut)
     return graph
@@ -136,7 +142,7 @@ def _converted(estimator: Any, columns: Sequence[Column], bits: Literal[32, 64],
         ) from error
     last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     try:
-        with warnings.catch_warnings(), exact_isotonic():
+        with warnings.catch_warnings(), exact_isotonic(), finite_search():
             warnings.simplefilter("ignore")  # what the converter will have to mend is nothing to its users
             graph: onnx.ModelProto = skl2onnx.convert_sklearn(
                 estimator,
