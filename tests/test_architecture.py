@@ -77,6 +77,8 @@ FLOWS = (
     "counting",
     "engines",
     "measuring",
+    "timer",
+    "timing",
     "latency",
     "registry",
     "releasing",

@@ -2,17 +2,15 @@
 
 The protocol is that of randomised multiple interleaved trials: in every round each bundle gets a
 block of calls, in an order drawn anew, on the same rows, so that what the machine does to one it
-does to the other. Raw durations are the evidence; quantiles and intervals are derived elsewhere.
+does to the other. Each bundle has a process of its own; this one only schedules. Raw durations are
+the evidence; quantiles and intervals are derived elsewhere.
 Source: Abedi and Brecht, "Conducting repeatable experiments in highly variable cloud computing
 environments", ICPE 2017.
 """
 
-import gc
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,9 @@ from candidate.adapters.archive import Archive
 from candidate.documents.evidence import LatencyAxes, ModelRole
 from candidate.documents.results import Benchmark, BenchResult
 from candidate.errors import InputError
-from candidate.flows.measuring import Scorer
 from candidate.flows.progress import Progress, silent
-from candidate.flows.verifying import golden_feeds, inspect
+from candidate.flows.timing import Worker
+from candidate.flows.verifying import Bundle, golden_feeds, inspect
 from candidate.judgement.latency import quantile_estimate, ratio_estimate
 
 LATENCY_SEED = 20_130_101
@@ -45,38 +43,26 @@ WARM_UP_WINDOWS = 40
 SETTLED = 0.05
 """Warm-up ends when two successive windows have medians closer than this share."""
 
-Call = Callable[[Mapping[str, NDArray[Any]]], object]
+Block = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+"""Calls with the rows picked, one after the other, and returns nanoseconds."""
+Feeds = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One graph under test: how to call it, and the single rows to call it with."""
+    """One graph under test: how to time a block of calls of it, and how many rows there are to pick from."""
 
     role: ModelRole
-    call: Call
-    rows: Sequence[Mapping[str, NDArray[Any]]]
+    block: Block
+    rows: int
 
 
-def _block(contender: Contender, picks: NDArray[np.int64], clock: Callable[[], int], into: NDArray[np.int64]) -> None:
-    """Time one call for each pick; the loop holds nothing but the clock and the call."""
-    call, rows = contender.call, contender.rows
-    feeds = [rows[pick] for pick in picks]
-    durations = [0] * len(feeds)
-    for position, feed in enumerate(feeds):
-        start = clock()
-        call(feed)
-        durations[position] = clock() - start
-    into[:] = durations
-
-
-def warm_up(contender: Contender, clock: Callable[[], int]) -> bool:
+def warm_up(contender: Contender) -> bool:
     """Call until the median duration is stationary; return whether it settled within the cap."""
-    picks = np.arange(WARM_UP_WINDOW, dtype=np.int64) % len(contender.rows)
-    durations = np.empty(WARM_UP_WINDOW, dtype=np.int64)
+    picks = np.arange(WARM_UP_WINDOW, dtype=np.int64) % contender.rows
     before: float | None = None
     for _ in range(WARM_UP_WINDOWS):
-        _block(contender, picks, clock, durations)
-        now = float(np.median(durations))
+        now = float(np.median(contender.block(picks)))
         if before is not None and abs(now - before) <= SETTLED * before:
             return True
         before = now
@@ -90,7 +76,6 @@ def time_rounds(
     calls: int,
     seed: int,
     threads: int,
-    clock: Callable[[], int] = time.perf_counter_ns,
     progress: Progress = silent,
 ) -> tuple[NDArray[np.int64], LatencyAxes]:
     """Return durations in nanoseconds, shape (rounds, models, calls), and what the axes mean.
@@ -101,25 +86,17 @@ def time_rounds(
         calls: calls of each contender in a round.
         seed: draws the order within rounds and the rows; the same for every contender.
         threads: threads that the sessions use, for the record.
-        clock: monotonic, in nanoseconds.
         progress: told the share of rounds done.
     """
     rng = np.random.default_rng(seed)
     durations = np.empty((rounds, len(contenders), calls), dtype=np.int64)
     for contender in contenders:
-        warm_up(contender, clock)
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()  # a collection inside a call would be charged to the model
-    try:
-        for number in range(rounds):
-            picks = rng.integers(0, len(contenders[0].rows), calls)
-            for index in rng.permutation(len(contenders)):
-                _block(contenders[index], picks, clock, durations[number, index])
-            progress("timing single rows, champion and challenger in turn", (number + 1) / rounds)
-    finally:
-        if enabled:
-            gc.enable()
+        warm_up(contender)
+    for number in range(rounds):
+        picks = rng.integers(0, contenders[0].rows, calls)
+        for index in rng.permutation(len(contenders)):
+            durations[number, index] = contenders[index].block(picks)
+        progress("timing single rows, champion and challenger in turn", (number + 1) / rounds)
     axes = LatencyAxes(
         models=tuple(contender.role for contender in contenders),
         rounds=rounds,
@@ -131,22 +108,37 @@ def time_rounds(
     return durations, axes
 
 
-def timing_rows(scorers: Sequence[Scorer], data: Path | None) -> list[Contender]:
-    """Build single-row feeds: the same rows of a file for every bundle, or each one's golden rows."""
+def timing_rows(bundles: Sequence[Bundle], data: Path | None) -> list[Feeds]:
+    """Return rows for each bundle: the same rows of a file for all, or each one's golden rows; as many of each."""
     if data is None:
-        feeds = [golden_feeds(scorer.bundle) for scorer in scorers]
+        feeds = [golden_feeds(bundle) for bundle in bundles]
     else:
-        columns = list(dict.fromkeys(name for scorer in scorers for name in scorer.bundle.signature.features))
+        columns = list(dict.fromkeys(name for bundle in bundles for name in bundle.signature.features))
         batch = next(iter(dataset.batches(data, columns, rows=LATENCY_ROWS)), None)
         if batch is None:
             raise InputError("no rows", where=data.name)
-        feeds = [dataset.feeds(batch, scorer.bundle.signature.inputs, where=data.name) for scorer in scorers]
+        feeds = [dataset.feeds(batch, bundle.signature.inputs, where=data.name) for bundle in bundles]
     count = min(len(next(iter(feed.values()))) for feed in feeds)
-    contenders = []
-    for scorer, feed in zip(scorers, feeds, strict=True):
-        rows = [{name: values[row : row + 1] for name, values in feed.items()} for row in range(count)]
-        contenders.append(Contender(role=scorer.role, call=partial(scorer.session.raw.run, None), rows=rows))
-    return contenders
+    return [{name: values[:count] for name, values in feed.items()} for feed in feeds]
+
+
+def workers(stack: ExitStack, bundles: Sequence[Bundle], data: Path | None) -> list[tuple[Worker, Contender]]:
+    """Start a process for each bundle, challenger first; the stack ends them."""
+    found = []
+    for role, bundle, feeds in zip(ROLES, bundles, timing_rows(bundles, data), strict=False):
+        worker = stack.enter_context(Worker(bundle, feeds, threads=THREADS))
+        rows = len(next(iter(feeds.values())))
+        found.append((worker, Contender(role=role, block=worker.closed, rows=rows)))
+    return found
+
+
+def time_bundles(
+    bundles: Sequence[Bundle], *, data: Path | None, rounds: int, calls: int, progress: Progress = silent
+) -> tuple[NDArray[np.int64], LatencyAxes]:
+    """Return what ``time_rounds`` does of one or two bundles, challenger first, each in a process of its own."""
+    with ExitStack() as stack:
+        pair = [contender for _, contender in workers(stack, bundles, data)]
+        return time_rounds(pair, rounds=rounds, calls=calls, seed=LATENCY_SEED, threads=THREADS, progress=progress)
 
 
 def bench(
@@ -173,11 +165,8 @@ def bench(
     paths = [bundle] if against is None else [bundle, against]
     with ExitStack() as stack:
         opened = [inspect(stack.enter_context(Archive.open(Path(path)))) for path in paths]
-        scorers = [Scorer(role, item, item.session(threads=THREADS)) for role, item in zip(ROLES, opened, strict=False)]
-        contenders = timing_rows(scorers, None if data is None else Path(data))
-        durations, axes = time_rounds(
-            contenders, rounds=rounds, calls=calls, seed=LATENCY_SEED, threads=THREADS, progress=progress
-        )
+        rows = None if data is None else Path(data)
+        durations, axes = time_bundles(opened, data=rows, rounds=rounds, calls=calls, progress=progress)
     results = tuple(
         BenchResult(
             bundle=item.ref,
