@@ -17,15 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from candidate.adapters import dataset, runtime
-from candidate.adapters.archive import Archive
+from candidate.adapters import dataset
 from candidate.documents.evidence import LatencyAxes, ModelRole
-from candidate.documents.results import Benchmark, BenchResult
 from candidate.errors import InputError
 from candidate.flows.progress import Progress, silent
 from candidate.flows.timing import Worker
-from candidate.flows.verifying import Bundle, golden_feeds, inspect
-from candidate.judgement.latency import quantile_estimate, ratio_estimate
+from candidate.flows.verifying import Bundle, golden_feeds
 
 LATENCY_SEED = 20_130_101
 """Draws rows and the order within rounds; fixed, so that nobody can try several."""
@@ -69,6 +66,15 @@ def warm_up(contender: Contender) -> bool:
     return False
 
 
+def play_round(contenders: Sequence[Contender], calls: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the durations of one round, shape (models, calls): the same rows for all, the order drawn."""
+    durations = np.empty((len(contenders), calls), dtype=np.int64)
+    picks = rng.integers(0, contenders[0].rows, calls)
+    for index in rng.permutation(len(contenders)):
+        durations[index] = contenders[index].block(picks)
+    return durations
+
+
 def time_rounds(
     contenders: Sequence[Contender],
     *,
@@ -93,9 +99,7 @@ def time_rounds(
     for contender in contenders:
         warm_up(contender)
     for number in range(rounds):
-        picks = rng.integers(0, contenders[0].rows, calls)
-        for index in rng.permutation(len(contenders)):
-            durations[number, index] = contenders[index].block(picks)
+        durations[number] = play_round(contenders, calls, rng)
         progress("timing single rows, champion and challenger in turn", (number + 1) / rounds)
     axes = LatencyAxes(
         models=tuple(contender.role for contender in contenders),
@@ -139,50 +143,3 @@ def time_bundles(
     with ExitStack() as stack:
         pair = [contender for _, contender in workers(stack, bundles, data)]
         return time_rounds(pair, rounds=rounds, calls=calls, seed=LATENCY_SEED, threads=THREADS, progress=progress)
-
-
-def bench(
-    bundle: Path | str,
-    *,
-    against: Path | str | None = None,
-    data: Path | str | None = None,
-    rounds: int = 60,
-    calls: int = 100,
-    alpha: float = 0.05,
-    progress: Progress = silent,
-) -> Benchmark:
-    """Time single rows through one bundle, or two in interleaved rounds.
-
-    Args:
-        bundle: bundle file.
-        against: a second bundle, measured in the same rounds.
-        data: rows to call with; by default the bundle's own golden rows.
-        rounds: interleaved rounds, at least 30.
-        calls: calls of each bundle in a round.
-        alpha: one-sided error rate of each bound.
-        progress: told the share of rounds done.
-    """
-    paths = [bundle] if against is None else [bundle, against]
-    with ExitStack() as stack:
-        opened = [inspect(stack.enter_context(Archive.open(Path(path)))) for path in paths]
-        rows = None if data is None else Path(data)
-        durations, axes = time_bundles(opened, data=rows, rounds=rounds, calls=calls, progress=progress)
-    results = tuple(
-        BenchResult(
-            bundle=item.ref,
-            size_bytes=item.size_bytes,
-            model_size_bytes=item.model_size_bytes,
-            latency={
-                name: quantile_estimate(durations[:, index], quantile, alpha) for name, quantile in QUANTILES.items()
-            },
-        )
-        for index, item in enumerate(opened)
-    )
-    return Benchmark(
-        results=results,
-        latency_p99_ratio=ratio_estimate(durations[:, 0], durations[:, 1], 0.99, alpha) if against else None,
-        rounds=axes.rounds,
-        calls=axes.calls,
-        threads=axes.threads,
-        environment=runtime.fingerprint(THREADS),
-    )

@@ -118,7 +118,8 @@ class Worker(AbstractContextManager["Worker"]):
 
     def memory(self) -> dict[str, int]:
         """Return ``peak_bytes``, ``steady_bytes`` and ``threads`` of the process."""
-        return self.ask({"do": "memory"})[0]
+        answer = self.ask({"do": "memory"})[0]
+        return {name: answer[name] for name in ("peak_bytes", "steady_bytes", "threads")}
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
