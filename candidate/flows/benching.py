@@ -25,7 +25,13 @@ from candidate.flows.progress import Progress, silent
 from candidate.flows.timing import Worker
 from candidate.flows.verifying import Bundle, inspect
 from candidate.judgement.intervals import t_quantile
-from candidate.judgement.latency import quantile_estimate, quantile_interval, ratio_estimate, ratio_interval
+from candidate.judgement.latency import (
+    differs_from_itself,
+    quantile_estimate,
+    quantile_interval,
+    ratio_estimate,
+    ratio_interval,
+)
 from candidate.judgement.sequential import MOST_LOOKS, spending
 
 LEAST_ROUNDS = 30
@@ -134,9 +140,7 @@ def doubts(timed: Timed, names: Sequence[str]) -> tuple[str, ...]:
     found = [f"too noisy: {names[index]} never settled while warming up" for index in timed.unsettled]
     for index, name in enumerate(names):
         durations = timed.durations[:, index]
-        half = len(durations) // 2
-        with_itself = ratio_interval(durations[0 : 2 * half : 2], durations[1 : 2 * half : 2], 0.99)
-        if with_itself is not None and (with_itself.lower(0.005) > 1 or with_itself.upper(0.005) < 1):
+        if differs_from_itself(durations, 0.99):
             found.append(f"too noisy: the p99 of {name} differs between even and odd rounds")
         one = quantile_interval(durations, 0.99)
         if one is None or math.isnan(one.upper(timed.alpha)):

@@ -30,6 +30,8 @@ LEAST_DF = 3.0
 FARTHEST = 12.0
 """A log ratio beyond this is no bound."""
 HALVINGS = 40
+ITSELF = 0.005
+"""One-sided error rate at which a model may be found to differ from itself by chance."""
 
 Durations = NDArray[np.int64]
 
@@ -245,6 +247,18 @@ def ratio_interval(challenger: Durations, champion: Durations, quantile: float) 
     if len(challenger) <= 1 or not challenger.size or min(challenger.min(), champion.min()) <= 0:
         return None
     return RatioInterval(challenger.astype(np.float64), champion.astype(np.float64), quantile)
+
+
+def differs_from_itself(durations: Durations, quantile: float) -> bool:
+    """Return whether even and odd rounds of one model disagree on a quantile: then the machine is too noisy to tell.
+
+    Args:
+        durations: nanoseconds, shape (rounds, calls).
+        quantile: in (0, 1).
+    """
+    half = len(durations) // 2
+    halves = ratio_interval(durations[0 : 2 * half : 2], durations[1 : 2 * half : 2], quantile)
+    return halves is not None and bool(halves.lower(ITSELF) > 1 or halves.upper(ITSELF) < 1)
 
 
 def quantile_estimate(durations: Durations, quantile: float, alpha: float) -> Estimate:
