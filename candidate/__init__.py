@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from candidate.errors import UnavailableError as UnavailableError
     from candidate.flows.attaching import attach as attach
     from candidate.flows.auditing import audit as audit
+    from candidate.flows.benching import Prices as Prices
+    from candidate.flows.benching import bench as bench
     from candidate.flows.building import build as build
     from candidate.flows.collecting import gc as gc
     from candidate.flows.comparing import Comparison as Comparison
@@ -58,7 +60,6 @@ if TYPE_CHECKING:
     from candidate.flows.holding import release as release
     from candidate.flows.holding import unhold as unhold
     from candidate.flows.importing import import_bundle as import_bundle
-    from candidate.flows.latency import bench as bench
     from candidate.flows.mending import mirror as mirror
     from candidate.flows.mending import repair as repair
     from candidate.flows.predicting import predict as predict
@@ -114,7 +115,7 @@ _HOMES = {
     "candidate.flows.fsck": ("fsck",),
     "candidate.flows.holding": ("hold", "quarantine", "release", "unhold"),
     "candidate.flows.importing": ("import_bundle",),
-    "candidate.flows.latency": ("bench",),
+    "candidate.flows.benching": ("Prices", "bench"),
     "candidate.flows.mending": ("mirror", "repair"),
     "candidate.flows.predicting": ("predict",),
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),

@@ -25,6 +25,7 @@ MODULES = (
     "predicates",
     "entry",
     "results",
+    "benched",
     "upkeep",
     "slot",
     "compatible",

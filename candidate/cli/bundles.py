@@ -191,19 +191,44 @@ def evaluate(
     output.emit(result, evaluation_text(result), as_json=as_json, quiet=quiet)
 
 
-def bench(
+def bench(  # noqa: PLR0917 - one for each option
     bundle: BundleFile,
     against: Annotated[Path | None, typer.Option("--against", help="A second bundle, in the same rounds.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Rows to call with; by default the golden rows.")] = None,
-    rounds: Annotated[int, typer.Option(min=30, max=10_000, help="Interleaved rounds.")] = 60,
-    calls: Annotated[int, typer.Option(min=10, max=100_000, help="Calls of each bundle in a round.")] = 100,
+    rounds: Annotated[int, typer.Option(min=30, max=10_000, help="Interleaved rounds, without a budget.")] = 60,
+    calls: Annotated[
+        int | None, typer.Option(min=10, max=100_000, help="Calls of each bundle in a round; by default 100.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Seconds; stops sooner where the answer is precise.")] = None,
+    precision: Annotated[float, typer.Option(help="With a budget: relative half-width to stop at.")] = 0.05,
+    rate: Annotated[float | None, typer.Option(help="Also calls that arrive so often a second.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Also rows a second in batches.")] = False,
+    idle: Annotated[float | None, typer.Option(help="Also one call after so many idle seconds.")] = None,
+    vcpu_hour: Annotated[float | None, typer.Option(help="Price of a core for an hour: also tell the cost.")] = None,
+    gib_hour: Annotated[float, typer.Option(help="Price of a GiB of memory for an hour.")] = 0.0,
+    utilisation: Annotated[float, typer.Option(help="Share of the paid time that does work.")] = 0.5,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Time single rows: p50, p90, p95 and p99 with intervals, and the size of what is served."""
-    from candidate.flows.latency import bench as flow
+    """Time single rows: quantiles with intervals, starts, memory, size; by flags throughput, open loop and cost."""
+    from candidate.flows.benching import Prices
+    from candidate.flows.benching import bench as flow
     from candidate.report.text import benchmark_text
 
+    prices = None if vcpu_hour is None else Prices(vcpu_hour, gib_hour, utilisation)
     with output.progress(quiet=quiet) as progress:
-        result = flow(bundle, against=against, data=data, rounds=rounds, calls=calls, progress=progress)
+        result = flow(
+            bundle,
+            against=against,
+            data=data,
+            rounds=rounds,
+            calls=calls,
+            budget=budget,
+            precision=precision,
+            rate=rate,
+            offline=offline,
+            idle=idle,
+            prices=prices,
+            progress=progress,
+        )
     output.emit(result, benchmark_text(result), as_json=as_json, quiet=quiet)

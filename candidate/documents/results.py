@@ -188,29 +188,6 @@ class Evaluation(Document):
     definitions: dict[str, str]
 
 
-class BenchResult(Part):
-    """What one bundle costs to serve."""
-
-    bundle: BundleRef
-    size_bytes: int
-    model_size_bytes: int
-    latency: dict[str, Estimate]
-
-
-class Benchmark(Document):
-    """Latency and size of one bundle, or of two measured in interleaved rounds."""
-
-    kind: Literal["candidate.benchmark"] = "candidate.benchmark"
-    version: Literal[1] = 1
-    results: tuple[BenchResult, ...]
-    latency_p99_ratio: Estimate | None
-    """First bundle over second; null for one bundle."""
-    rounds: int
-    calls: int
-    threads: int
-    environment: dict[str, str]
-
-
 class Audit(Document):
     """What an audit established."""
 

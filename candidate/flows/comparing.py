@@ -36,7 +36,7 @@ from candidate.documents.names import CLAIMS_FILE
 from candidate.documents.policy import Policy
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
-from candidate.flows.latency import LATENCY_SEED, ROLES, THREADS, time_rounds, timing_rows
+from candidate.flows.latency import ROLES, THREADS, time_bundles
 from candidate.flows.measuring import Measured, Scorer, is_attested, measure, read_policy
 from candidate.flows.progress import Progress, silent
 from candidate.flows.registry import Registry, timestamp
@@ -338,14 +338,7 @@ def compare(
         ]
         facts = [_facts(scorer, attested=known) for scorer, known in zip(scorers, attested, strict=True)]
         measured = measure(scorers, data=data, policy=rules, engine=engine, progress=progress)
-        timed = time_rounds(
-            timing_rows(scorers, data),
-            rounds=rules.bench.rounds,
-            calls=rules.bench.calls,
-            seed=LATENCY_SEED,
-            threads=THREADS,
-            progress=progress,
-        )
+        timed = time_bundles(bundles, data=data, rounds=rules.bench.rounds, calls=rules.bench.calls, progress=progress)
     evidence, files = _bundle_evidence(scorers, facts, rules, measured, timed)
     verdict = judge(rules, evidence, Arrays(state=measured.state, latency=timed[0]))
     hours = 24 if trust is None else trust.max_decision_age_hours

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 from candidate.errors import IntegrityError, UnavailableError
 
@@ -131,8 +131,12 @@ def pack_request(request: Mapping[str, Any], parts: list[bytes]) -> bytes:
     return b"".join([len(head).to_bytes(LENGTH_BYTES, "big"), head, *parts])
 
 
-def _read_request(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]]:
-    head = json.loads(stream.read(int.from_bytes(stream.read(LENGTH_BYTES), "big")))
+def read_request(stream: IO[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    """Return what ``pack_request`` packed; nothing where the other end is closed."""
+    length = stream.read(LENGTH_BYTES)
+    if len(length) < LENGTH_BYTES:
+        return {}, []
+    head = json.loads(stream.read(int.from_bytes(length, "big")))
     return head, [stream.read(size) for size in head["sizes"]]
 
 
@@ -145,7 +149,7 @@ def main() -> None:
     from candidate.adapters.graph import messages
 
     messages.messages()
-    request, parts = _read_request(sys.stdin.buffer)
+    request, parts = read_request(sys.stdin.buffer)
     if not parts:
         return
     confine(request["memory_bytes"], request["seconds"])

@@ -1,22 +1,37 @@
-"""Quantiles of durations and their ratios, with intervals that know that calls of one round are alike.
+"""Quantiles of durations and their ratios, with bounds that no single round can run away with.
 
-Calls within a round share what the machine was doing; so the round is the unit. Order statistics
-give the least width that any sample of calls can have, a jackknife over groups of rounds the width
-that these rounds show, and the wider of the two is used.
+Calls within a round share what the machine was doing, so the round is the unit. A quantile is never
+extrapolated: whether it is below a limit is asked of the *share of calls* below that limit, which is
+bounded, and whose variance between rounds says how many independent calls the rounds are worth. The
+bounds are therefore durations that were seen, or there are none. A ratio is asked the same way: with
+the challenger's durations divided by it, both models must have as many calls in the tail, round by round.
+
+Sources: Woodruff 1952, "Confidence intervals for medians and other position measures"; Francisco and
+Fuller 1991, "Quantile estimation with a complex survey design" (test inversion); Korn and Graubard 1998
+(exact binomial bounds with a design effect); docs/decisions/0017.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from candidate.documents.decision import Estimate
-from candidate.judgement.intervals import Jackknife, jackknife, quantile_ranks
+from candidate.judgement.intervals import t_quantile, t_share_below
 
-GROUPS = 32
-"""Successive rounds are joined into about so many groups."""
 NS_PER_MS = 1e6
+ALIKE_FROM = 0.7
+"""Neighbouring rounds count as alike from so many times 2/√rounds of lag-1 correlation; below is chance."""
+MOST_ALIKE = 0.95
+LEAST_DF = 3.0
+FARTHEST = 12.0
+"""A log ratio beyond this is no bound."""
+HALVINGS = 40
+ITSELF = 0.005
+"""One-sided error rate at which a model may be found to differ from itself by chance."""
 
 Durations = NDArray[np.int64]
 
@@ -26,24 +41,18 @@ def _quantile(values: NDArray[np.float64], quantile: float) -> float:
     return float(np.quantile(values, quantile, method="median_unbiased")) if values.size else math.nan
 
 
-def _log_quantiles(durations: Durations, quantile: float) -> tuple[float, NDArray[np.float64]]:
-    """Return the log quantile of all calls, and of all but each group of successive rounds."""
-    values = durations.astype(np.float64)
-    rounds = np.array_split(np.arange(len(values)), max(1, min(GROUPS, len(values))))
-    kept = [_quantile(np.delete(values, group, axis=0), quantile) for group in rounds]
-    with np.errstate(divide="ignore", invalid="ignore"):  # a clock that stood still gives -inf, then NaN
-        return float(np.log(_quantile(values, quantile))), np.log(np.array(kept))
+def persistence(counts: NDArray[np.float64]) -> float:
+    """Return the lag-1 correlation of a count by round, corrected for its bias in short series; 0 where it is chance.
 
-
-def _jackknifed(total: float, kept: NDArray[np.float64]) -> Jackknife | None:
-    with np.errstate(invalid="ignore"):
-        log = jackknife(kept, total, np.ones(len(kept), dtype=np.bool_))
-    return log if math.isfinite(log.value) and math.isfinite(log.se) else None
-
-
-def _exp(value: float) -> float:
-    with np.errstate(over="ignore"):  # a bound beyond all numbers is infinite, and then no bound
-        return float(np.exp(value))
+    Source: Marriott and Pope 1954; Kendall 1954 (the bias of a serial correlation).
+    """
+    rounds = len(counts)
+    away = counts - counts.mean()
+    spread = float(away @ away)
+    if spread == 0 or rounds <= LEAST_DF:
+        return 0.0
+    lag = (float(away[1:] @ away[:-1]) / spread * rounds + 1) / (rounds - LEAST_DF)
+    return min(lag, MOST_ALIKE) if lag > ALIKE_FROM * 2 / math.sqrt(rounds) else 0.0
 
 
 @dataclass(frozen=True)
@@ -51,91 +60,180 @@ class QuantileInterval:
     """A quantile of durations in milliseconds.
 
     Attributes:
-        ordered: all durations in milliseconds, ascending.
+        durations: milliseconds, shape (rounds, calls).
         quantile: which quantile.
-        log: its logarithm with a jackknife over groups of rounds.
     """
 
-    ordered: NDArray[np.float64]
+    durations: NDArray[np.float64]
     quantile: float
-    log: Jackknife
-    method: str = "wider of order statistics and a jackknife over rounds"
+    method: str = "inverted binomial test of the share of calls, design effect over rounds"
 
-    @property
+    @cached_property
+    def ordered(self) -> NDArray[np.float64]:
+        """All durations, ascending."""
+        return np.sort(self.durations, axis=None)
+
+    @cached_property
     def value(self) -> float:
         """The sample quantile."""
-        return _exp(self.log.value)
+        return _quantile(self.ordered, self.quantile)
 
-    def lower(self, alpha: float) -> float:
-        """Return the one-sided lower bound; NaN where there are too few calls for one."""
-        rank = quantile_ranks(len(self.ordered), self.quantile, alpha)[0]
-        return math.nan if rank is None else min(float(self.ordered[rank - 1]), _exp(self.log.lower(alpha)))
+    @cached_property
+    def _persistence(self) -> float:
+        """How alike neighbouring rounds are, seen where most calls are."""
+        median = _quantile(self.ordered, 0.5)
+        return persistence((self.durations <= median).sum(axis=1).astype(np.float64))
 
-    def upper(self, alpha: float) -> float:
-        """Return the one-sided upper bound; NaN where there are too few calls for one."""
-        rank = quantile_ranks(len(self.ordered), self.quantile, alpha)[1]
-        return math.nan if rank is None else max(float(self.ordered[rank - 1]), _exp(self.log.upper(alpha)))
+    @cached_property
+    def df(self) -> float:
+        """Degrees of freedom: the independent rounds that these rounds are worth, less one."""
+        alike = self._persistence
+        return max(LEAST_DF, len(self.durations) * (1 - alike) / (1 + alike) - 1)
+
+    def effect(self, within: NDArray[np.bool_]) -> float:
+        """Return how many calls are worth one independent call, at least 1.
+
+        Args:
+            within: which calls are counted, shape (rounds, calls).
+        """
+        counts = within.sum(axis=1).astype(np.float64)
+        share, calls = float(counts.mean()) / within.shape[1], within.shape[1]
+        binomial = calls * share * (1 - share)
+        if binomial <= 0 or len(counts) <= 1:
+            return 1.0
+        shared = max(0.0, float(counts.var(ddof=1)) - binomial)
+        return float(1 + shared * (1 + self._persistence) / (1 - self._persistence) / binomial)
+
+    def _student(self, share: float) -> float:
+        """Return a binomial tail as if its normal score had been Student's: the design effect was estimated."""
+        from scipy.special import ndtri
+
+        return t_share_below(float(ndtri(share)), self.df)
 
     def above(self, limit: float) -> float:
         """Return the p-value of the claim that the quantile is above the limit."""
-        from scipy.special import bdtr
+        from scipy.special import betainc
 
-        within = int(np.searchsorted(self.ordered, limit, side="right"))
-        by_order = float(bdtr(within, len(self.ordered), self.quantile))
-        return max(by_order, self.log.above(math.log(limit)) if limit > 0 else 0.0)
+        within = self.durations <= limit
+        effect = self.effect(within)
+        count, n = float(within.sum()) / effect, within.size / effect
+        return self._student(1.0 if count >= n else float(betainc(n - count, count + 1, 1 - self.quantile)))
 
     def below(self, limit: float) -> float:
         """Return the p-value of the claim that the quantile is below the limit."""
-        from scipy.special import bdtrc
+        from scipy.special import betainc
 
-        less = int(np.searchsorted(self.ordered, limit, side="left"))
-        by_order = 1.0 if less == 0 else float(bdtrc(less - 1, len(self.ordered), self.quantile))
-        return max(by_order, self.log.below(math.log(limit)) if limit > 0 else 1.0)
+        within = self.durations < limit
+        effect = self.effect(within)
+        count, n = float(within.sum()) / effect, within.size / effect
+        return self._student(1.0 if count <= 0 else float(betainc(count, n - count + 1, self.quantile)))
+
+    def lower(self, alpha: float) -> float:
+        """Return the one-sided lower bound, a duration that was seen; NaN where there are too few calls for one."""
+        ordered = self.ordered
+        rank = _last(lambda rank: self.above(np.nextafter(ordered[rank - 1], -1)) <= alpha, self._middle)
+        return float(ordered[rank - 1]) if rank else math.nan
+
+    def upper(self, alpha: float) -> float:
+        """Return the one-sided upper bound, a duration that was seen; NaN where there are too few calls for one."""
+        ordered = self.ordered
+        n = len(ordered)
+        back = _last(lambda back: self.below(np.nextafter(ordered[n - back], math.inf)) <= alpha, n - self._middle + 1)
+        return float(ordered[n - back]) if back else math.nan
+
+    @property
+    def _middle(self) -> int:
+        """The rank of the sample quantile."""
+        return min(len(self.ordered), int(self.quantile * len(self.ordered)) + 1)
+
+
+def _last(holds: Callable[[int], bool], most: int) -> int:
+    """Return the last of 1 .. most up to which it holds, 0 for none, by bisection."""
+    low, high = 0, most + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
 
 
 @dataclass(frozen=True)
 class RatioInterval:
-    """A ratio of two quantiles, from the jackknife of its logarithm.
+    """A ratio of two quantiles, challenger over champion, measured in the same rounds.
 
     Attributes:
-        log: log ratio with a jackknife over groups of rounds, both models of a round left out together.
+        challenger: positive, shape (rounds, calls).
+        champion: the same rounds.
+        quantile: which quantile.
     """
 
-    log: Jackknife
-    method: str = "paired jackknife over rounds of the log ratio"
+    challenger: NDArray[np.float64]
+    champion: NDArray[np.float64]
+    quantile: float
+    method: str = "inverted paired test of the calls in the tail, round by round, Student's t"
 
-    @property
+    @cached_property
     def value(self) -> float:
         """The ratio of the sample quantiles."""
-        return _exp(self.log.value)
+        return _quantile(self.challenger, self.quantile) / _quantile(self.champion, self.quantile)
+
+    def _statistic(self, log_ratio: float) -> float:
+        """Return how far the challenger, scaled by a ratio, has more calls in the tail, in standard errors.
+
+        The variance is that between rounds of the difference, never less than that of independent calls.
+        """
+        challenger = self.challenger / math.exp(log_ratio)
+        tail = _quantile(np.concatenate([challenger, self.champion], axis=None), self.quantile)
+        first, second = (challenger > tail).sum(axis=1), (self.champion > tail).sum(axis=1)
+        excess = (first - second).astype(np.float64)
+        share = float((first + second).sum()) / (2 * challenger.size)
+        least = 2 * challenger.size * share * (1 - share)
+        alike = persistence(excess)
+        variance = max(least, len(excess) * float(excess.var(ddof=1)) * (1 + alike) / (1 - alike))
+        return float(excess.sum()) / math.sqrt(variance) if variance > 0 else 0.0
+
+    @property
+    def _df(self) -> int:
+        return len(self.challenger) - 1
 
     def lower(self, alpha: float) -> float:
-        """Return the one-sided lower bound."""
-        return _exp(self.log.lower(alpha))
+        """Return the one-sided lower bound; NaN where there is none."""
+        critical = t_quantile(1 - alpha, self._df)
+        return _crossing(lambda log: self._statistic(log) > critical, -FARTHEST, FARTHEST)
 
     def upper(self, alpha: float) -> float:
-        """Return the one-sided upper bound."""
-        return _exp(self.log.upper(alpha))
+        """Return the one-sided upper bound; NaN where there is none."""
+        critical = t_quantile(1 - alpha, self._df)
+        return _crossing(lambda log: self._statistic(log) < -critical, FARTHEST, -FARTHEST)
 
     def above(self, limit: float) -> float:
         """Return the p-value of the claim that the ratio is above the limit."""
-        return self.log.above(math.log(limit)) if limit > 0 else 0.0
+        return t_share_below(-self._statistic(math.log(limit)), self._df) if limit > 0 else 0.0
 
     def below(self, limit: float) -> float:
         """Return the p-value of the claim that the ratio is below the limit."""
-        return self.log.below(math.log(limit)) if limit > 0 else 1.0
+        return t_share_below(self._statistic(math.log(limit)), self._df) if limit > 0 else 1.0
+
+
+def _crossing(excluded: Callable[[float], bool], outside: float, inside: float) -> float:
+    """Return the ratio at the border of what is excluded, from the outside; NaN if nothing is."""
+    if not excluded(outside):
+        return math.nan
+    for _ in range(HALVINGS):
+        middle = (outside + inside) / 2
+        outside, inside = (middle, inside) if excluded(middle) else (outside, middle)
+    return math.exp(outside)
 
 
 def quantile_interval(durations: Durations, quantile: float) -> QuantileInterval | None:
-    """Return a quantile in milliseconds; None if the durations have none (no calls, or not positive).
+    """Return a quantile in milliseconds; None if the durations have none (no two rounds, or not positive).
 
     Args:
         durations: nanoseconds, shape (rounds, calls).
         quantile: in (0, 1).
     """
-    total, kept = _log_quantiles(durations, quantile)
-    log = _jackknifed(total - math.log(NS_PER_MS), kept - math.log(NS_PER_MS))
-    return None if log is None else QuantileInterval(np.sort(durations, axis=None) / NS_PER_MS, quantile, log)
+    if len(durations) <= 1 or not durations.size or durations.min() <= 0:
+        return None
+    return QuantileInterval(durations / NS_PER_MS, quantile)
 
 
 def ratio_interval(challenger: Durations, champion: Durations, quantile: float) -> RatioInterval | None:
@@ -146,11 +244,21 @@ def ratio_interval(challenger: Durations, champion: Durations, quantile: float) 
         champion: the same rounds.
         quantile: in (0, 1).
     """
-    first, without_first = _log_quantiles(challenger, quantile)
-    second, without_second = _log_quantiles(champion, quantile)
-    with np.errstate(invalid="ignore"):
-        log = _jackknifed(first - second, without_first - without_second)
-    return None if log is None else RatioInterval(log)
+    if len(challenger) <= 1 or not challenger.size or min(challenger.min(), champion.min()) <= 0:
+        return None
+    return RatioInterval(challenger.astype(np.float64), champion.astype(np.float64), quantile)
+
+
+def differs_from_itself(durations: Durations, quantile: float) -> bool:
+    """Return whether even and odd rounds of one model disagree on a quantile: then the machine is too noisy to tell.
+
+    Args:
+        durations: nanoseconds, shape (rounds, calls).
+        quantile: in (0, 1).
+    """
+    half = len(durations) // 2
+    halves = ratio_interval(durations[0 : 2 * half : 2], durations[1 : 2 * half : 2], quantile)
+    return halves is not None and bool(halves.lower(ITSELF) > 1 or halves.upper(ITSELF) < 1)
 
 
 def quantile_estimate(durations: Durations, quantile: float, alpha: float) -> Estimate:

@@ -1,13 +1,13 @@
 """Documents as plain text for a terminal: the verdict word first, then why, then what to do next."""
 
 from candidate.document import Document
+from candidate.documents.benched import Benchmark, BenchResult
 from candidate.documents.decision import Decision, Estimate, Finding
 from candidate.documents.evidence import DataFacts, Evidence
 from candidate.documents.publickey import TITLES
 from candidate.documents.results import (
     Attached,
     Audit,
-    Benchmark,
     Built,
     BundleView,
     Evaluation,
@@ -261,9 +261,31 @@ def benchmark_text(result: Benchmark) -> str:
     for part in result.results:
         lines.append(f"  {named(part.bundle)}: {size(part.size_bytes)}, model {size(part.model_size_bytes)}")
         lines += [f"    {name:<15} {estimated(estimate)}" for name, estimate in part.latency.items()]
+        lines += _bench_extras(part)
     if result.latency_p99_ratio is not None:
         lines.append(f"  p99, first over second: {estimated(result.latency_p99_ratio)}")
+    lines += [f"  open: {reason}" for reason in result.open]
     return printable("\n".join(lines))
+
+
+def _bench_extras(part: BenchResult) -> list[str]:
+    start, memory = part.start, part.memory
+    own = max(0, memory.steady_bytes - memory.before_bytes)
+    starts = f"process {number(start.process_ms)} ms, session {number(start.session_ms)} ms"
+    used = f"{size(memory.steady_bytes)}, peak {size(memory.peak_bytes)}, {size(own)} more than before the model"
+    lines = [
+        f"    start           {starts}, first call {number(start.first_call_ms)} ms",
+        f"    memory          {used}; {memory.threads} threads",
+    ]
+    if start.after_idle_ms is not None and start.idle_seconds is not None:
+        lines.append(f"    after {number(start.idle_seconds)} s idle  {number(start.after_idle_ms)} ms")
+    if part.open_loop is not None:
+        lines.append(f"    open loop, {number(part.open_loop.rate)} calls a second, from their intended start")
+        lines += [f"      {name:<15} {estimated(estimate)}" for name, estimate in part.open_loop.latency.items()]
+    lines += [f"    batches of {batch.rows:<5} {batch.rows_per_second:,.0f} rows/s" for batch in part.offline]
+    if part.cost is not None:
+        lines.append(f"    cost            {estimated(part.cost.per_thousand)}")
+    return lines
 
 
 def key_text(key: KeyInfo) -> str:

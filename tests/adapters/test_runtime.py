@@ -82,6 +82,8 @@ def test_a_fingerprint_names_the_machine_and_nobody() -> None:
     text = " ".join(found.values())
 
     assert found["onnxruntime"]
+    assert set(found) >= {"cpu_steal", "memory_limit", "onnxruntime_build", "memory_arena", "denormals_as_zero"}
+    assert found["cpu_steal"] == "unknown" or 0 <= float(found["cpu_steal"]) <= 1
     assert found["intra_op_threads"] == "1"
     assert platform.node() not in text.split()
     assert getpass.getuser() not in text.split()

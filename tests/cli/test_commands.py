@@ -164,6 +164,8 @@ def test_unpack_and_predict_and_evaluate_and_bench(answer: Answer, project: Any,
     predicted = answer("predict", bundle, "few.parquet", "--out", tmp_path / "p.parquet", "--trust", "trust.toml")
     evaluated = answer("evaluate", bundle, "--data", "blackbox.parquet")
     benched = answer("bench", bundle, "--against", project.bundle("1.0.0"), "--rounds", "30", "--calls", "10")
+    flags = ("--budget", "0.5", "--rate", "500", "--offline", "--idle", "0.01", "--vcpu-hour", "0.04")
+    extras = answer("bench", bundle, *flags)
 
     assert unpacked[0] == 0
     assert (tmp_path / "tree" / "model" / "model.onnx").is_file()
@@ -171,6 +173,15 @@ def test_unpack_and_predict_and_evaluate_and_bench(answer: Answer, project: Any,
     assert pq.read_table(tmp_path / "p.parquet").column_names == ["prediction", "score"]
     assert evaluated[1]["slices"][0]["rows"] == 4000
     assert benched[1]["latency_p99_ratio"]["value"] > 0
+    assert (benched[1]["stopped"], benched[1]["rounds"], benched[1]["calls"]) == ("rounds", 30, 10)
+    assert extras[1]["stopped"] in {"budget", "precise"}
+    one = extras[1]["results"][0]
+    assert [batch["rows"] for batch in one["offline"]] == [1, 16, 256, 4096]
+    assert one["open_loop"]["latency"]["latency_p99_ms"]["n"] == 2528
+    assert one["cost"]["per_thousand"]["value"] > 0
+    assert one["memory"]["peak_bytes"] > one["memory"]["before_bytes"] > 0
+    assert answer("bench", bundle, "--budget", "-1")[0] == 2
+    assert answer("bench", bundle, "--vcpu-hour", "1", "--utilisation", "2")[0] == 2
     assert answer("unpack", bundle, tmp_path / "tree")[0] == 2
 
 

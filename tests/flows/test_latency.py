@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from candidate.documents.evidence import ModelRole
 from candidate.flows.latency import Contender, time_rounds, warm_up
+from candidate.flows.timer import closed_loop
 
 
 class FakeClock:
@@ -29,7 +30,7 @@ def contender(role: ModelRole, clock: FakeClock, cost: int, calls: list[str]) ->
         clock.now += cost
 
     rows = [{"row": np.array([number])} for number in range(7)]
-    return Contender(role=role, call=call, rows=rows)
+    return Contender(role, lambda picks: closed_loop(call, rows, picks, clock), len(rows))
 
 
 def test_every_call_is_timed_exactly() -> None:
@@ -37,7 +38,7 @@ def test_every_call_is_timed_exactly() -> None:
     clock, calls = FakeClock(), list[str]()
     pair = [contender("challenger", clock, 30, calls), contender("champion", clock, 20, calls)]
 
-    durations, axes = time_rounds(pair, rounds=5, calls=4, seed=1, threads=1, clock=clock)
+    durations, axes = time_rounds(pair, rounds=5, calls=4, seed=1, threads=1)
 
     assert durations.shape == (5, 2, 4)
     assert (durations[:, 0] == 30).all()
@@ -49,7 +50,7 @@ def test_both_bundles_see_the_same_rows_in_every_round() -> None:
     """Rows drawn for a round are the same for challenger and champion, in the same order."""
     clock, calls = FakeClock(), list[str]()
     pair = [contender("challenger", clock, 30, calls), contender("champion", clock, 20, calls)]
-    time_rounds(pair, rounds=6, calls=4, seed=1, threads=1, clock=clock)
+    time_rounds(pair, rounds=6, calls=4, seed=1, threads=1)
     timed = calls[-6 * 8 :]
 
     orders = set()
@@ -65,12 +66,13 @@ def test_warm_up_ends_when_the_machine_has_settled() -> None:
     clock, calls = FakeClock(), list[str]()
     steady = contender("challenger", clock, 10, calls)
 
-    assert warm_up(steady, clock)
+    assert warm_up(steady)
     assert len(calls) == 100
 
     def slower(feed: Mapping[str, NDArray[Any]]) -> None:  # noqa: ARG001 - a call takes a feed
         clock.now += 10 + clock.now // 500
 
-    restless = Contender(role="challenger", call=slower, rows=steady.rows)
+    rows = [{"row": np.array([number])} for number in range(7)]
+    restless = Contender("challenger", lambda picks: closed_loop(slower, rows, picks, clock), 7)
 
-    assert not warm_up(restless, clock)
+    assert not warm_up(restless)

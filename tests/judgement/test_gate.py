@@ -221,6 +221,20 @@ def test_a_limit_by_a_column_without_rows_stays_open() -> None:
     assert found[0].why == "no slice of carrier & dest has rows"
 
 
+def test_a_machine_too_noisy_to_tell_leaves_the_ratio_open() -> None:
+    """A champion three times as slow in every second round as in the others is no measure of a challenger."""
+    rng = np.random.default_rng(24)
+    timed = durations(rng, calls=100)
+    timed[::2, 1] *= 3
+    rules = policy(satisficing=[{"metric": "latency_p99_ratio", "max": 1.2}])
+    state = simulate(rng, 3000)
+    finding = by_rule(verdict(world(state, latency=timed), rules), "satisficing[0]")
+    calm = by_rule(verdict(world(state, latency=durations(rng, calls=100)), rules), "satisficing[0]")
+
+    assert (finding.status, calm.status) == ("open", "pass")
+    assert "too noisy" in finding.why
+
+
 def test_latency_that_was_not_measured_stays_open() -> None:
     """For lack of the whole measurement, or of the champion's half of it."""
     state = better().arrays.state

@@ -19,7 +19,7 @@ from candidate.judgement.gate.claims import Claim, Risk, exact
 from candidate.judgement.gate.gaps import RATES_OF, gap
 from candidate.judgement.gate.measures import Measure, gain, level, too_few
 from candidate.judgement.intervals import Interval
-from candidate.judgement.latency import quantile_interval, ratio_interval
+from candidate.judgement.latency import differs_from_itself, quantile_interval, ratio_interval
 from candidate.judgement.metrics import ZERO_RULE, Metric, with_zero_rule
 from candidate.judgement.state import State, Totals
 
@@ -164,6 +164,8 @@ def _latency(case: Case, metric: str) -> Measure:
         interval = quantile_interval(challenger, quantile)
     rounds = len(challenger)
     reason = too_few(rounds, "rounds") or ("" if interval else "the durations allow no interval")
+    if not reason and ratio and champion is not None and differs_from_itself(champion, quantile):
+        reason = "the machine was too noisy: even and odd rounds of the champion disagree"
     least = 0 if ratio else math.ceil(math.log(case.policy.alpha) / math.log(quantile))
     return Measure(label, unit, challenger.size, rounds, interval, reason, "calls", least)
 
