@@ -4,7 +4,7 @@ import json
 from typing import Any, ClassVar, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from candidate.canonical import canonical, digest_of
@@ -183,6 +183,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)  # of a busy machine
 @given(JSON_VALUES)
 def test_the_fast_way_writes_what_the_reference_writes(value: object) -> None:
     """Whatever is left to Python's own encoder comes out as RFC 8785's reference writes it."""

@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from candidate.documents.manifest import Tensor, TensorType
@@ -64,6 +64,7 @@ def accepted(act: Any, *args: Any) -> dict[str, Any] | None:
     return found
 
 
+@settings(deadline=None)  # of a busy machine
 @given(worlds())
 def test_one_way_or_another_the_answer_is_the_same(world: tuple[Fields, dict[str, Any], list[dict[str, Any]]]) -> None:
     """Valid by JSON Schema exactly if one record, many records, and the same as a table are accepted; same tensors."""

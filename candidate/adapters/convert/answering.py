@@ -91,12 +91,20 @@ def tidy(graph: Any, estimator: Any) -> None:
             reshape_output(graph, output, 1)
         elif finds_outliers(last) and tensor.elem_type not in floats:
             _to_sign(graph, output)
+        elif _answers_labels(last) and tensor.elem_type not in floats and rank == 1:
+            output.CopyFrom(_table(output, len(last.classes_)))  # the converter says one label, and gives each
         elif type(last).__name__ == "QuadraticDiscriminantAnalysis" and tensor.elem_type not in floats:
             _flatten(graph, output)  # its converter answers one row of labels, and says a column
         elif (
             len(graph.output) == 1 and tensor.elem_type in floats and widths > 1 and not hasattr(last, "classes_")
         ):  # the converter of trees says one value, and gives as many as there are
             output.CopyFrom(_table(output, widths))
+
+
+def _answers_labels(estimator: Any) -> bool:
+    """Whether a network was fitted on several labels at once."""
+    binarizer = getattr(estimator, "_label_binarizer", None)
+    return getattr(binarizer, "y_type_", "") == "multilabel-indicator"
 
 
 def _flatten(graph: Any, output: Any) -> None:

@@ -81,8 +81,16 @@ class Tried:
     @property
     def rank(self) -> tuple[int, int]:
         """How many rows differ that decide, and how many that only speak for another precision."""
-        decide = sum(each.mismatches for each in self.made if each.kind in DECIDING)
-        return self.real.mismatches + decide, sum(each.mismatches for each in self.made if each.kind in RANKING)
+        deciding = [each for each in self.made if each.kind in DECIDING]
+        decide = sum(each.mismatches for each in deciding)
+        # Within the tolerance on these rows, but not by much: on others it would be beyond it.
+        near = max([self.real.largest, *(each.max_difference for each in deciding)]) > TOLERANCE / 2
+        return self.real.mismatches + decide, self.challenged + near
+
+    @property
+    def challenged(self) -> int:
+        """How many rows differ that do not decide, but speak for another precision."""
+        return sum(each.mismatches for each in self.made if each.kind in RANKING)
 
     @property
     def holds(self) -> bool:
@@ -265,7 +273,7 @@ def _rung(tried: Tried) -> Rung:
         mismatches=tried.real.mismatches,
         label_flips=tried.real.label_flips,
         max_difference=tried.real.largest,
-        challenged=tried.rank[1],
+        challenged=tried.challenged,
         step=tried.step,
         why="",
     )

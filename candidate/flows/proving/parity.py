@@ -21,7 +21,7 @@ TOLERANCE = 1e-5
 MAX_MISMATCH = 0.001
 """Largest share of rows that may differ by more."""
 CONFIDENCE = 0.95
-FAILURES = (ValueError, TypeError, AttributeError, KeyError)
+FAILURES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What an estimator raises at rows that it does not take."""
 Expected = tuple[NDArray[Any], NDArray[np.float64]]
 

@@ -179,9 +179,11 @@ def distances(
         return np.zeros(0)
     if found.shape != scores.shape:
         return np.full(len(scores), np.inf)
-    missing = np.isnan(found) & np.isnan(scores)  # what a transformer passes on as missing is the same missing value
-    difference = np.where(missing, 0.0, np.abs(found - scores)).max(axis=1)
-    scores = np.where(missing, 0.0, scores)
+    # What a transformer passes on as missing is the same missing value, and what overflows in both has overflown.
+    same = (found == scores) | (np.isnan(found) & np.isnan(scores))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(same, 0.0, np.abs(found - scores)).max(axis=1)
+    scores = np.where(same & ~np.isfinite(scores), 0.0, scores)
     if signature.task in {"regression", "transform"}:
         difference = difference / np.maximum(1.0, np.abs(scores).max(axis=1))
     return np.asarray(difference / _scale(scores) if signature.task == "anomaly" else difference, dtype=np.float64)
