@@ -161,8 +161,9 @@ class Field:
     def _fits(self, values: NDArray[Any]) -> bool:
         """Whether numbers are within bounds, finite, and missing only where they may be."""
         if values.dtype.kind == "f":
-            total = float(np.add.reduce(values, dtype=np.float64)) if values.size else 0.0
-            if not math.isfinite(total):  # something is missing or infinite: look which
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = float(np.add.reduce(values, axis=None))
+            if not math.isfinite(total):  # something is missing or infinite, or all of it is large: look which
                 if np.isinf(values).any() or (not self.nullable and np.isnan(values).any()):
                     return False
                 if self._bounded:
