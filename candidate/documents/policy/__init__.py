@@ -1,0 +1,157 @@
+"""``policy.toml``: what must hold, fixed before the run."""
+
+from typing import Annotated, ClassVar, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from candidate.document import Document, Grown
+from candidate.documents.policy.lines import (
+    CHECKLIST,
+    Baselines,
+    Bench,
+    CalibrationRule,
+    Checklist,
+    ChecklistLine,
+    ParityRule,
+    Reproduce,
+    Rollback,
+    Share,
+    Skew,
+)
+from candidate.documents.policy.metrics import (
+    Costs,
+    CustomMetric,
+    CustomRule,
+    Directed,
+    GapMetric,
+    QualityMetric,
+    RankingMetric,
+    RateMetric,
+    SystemMetric,
+)
+from candidate.documents.policy.rules import (
+    DataRules,
+    Limit,
+    Optimizing,
+    SliceRule,
+    Slices,
+    columns_of,
+)
+
+__all__ = [
+    "CHECKLIST",
+    "Baselines",
+    "Bench",
+    "CalibrationRule",
+    "Checklist",
+    "ChecklistLine",
+    "Costs",
+    "CustomMetric",
+    "CustomRule",
+    "DataRules",
+    "Directed",
+    "GapMetric",
+    "Limit",
+    "Optimizing",
+    "ParityRule",
+    "Policy",
+    "QualityMetric",
+    "RankingMetric",
+    "RateMetric",
+    "Reproduce",
+    "Rollback",
+    "Share",
+    "Skew",
+    "SliceRule",
+    "Slices",
+    "SystemMetric",
+    "columns_of",
+]
+
+
+class Policy(Grown, Document):
+    """What must hold for a go; every key that is not known here is refused."""
+
+    later: ClassVar[tuple[str, ...]] = ("metrics", "costs", "top")
+
+    kind: Literal["candidate.policy"] = "candidate.policy"
+    version: Literal[1] = 1
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """One-sided error rate of each bound, and of the whole family of no-go claims."""
+    power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
+    """Power at which the rows still needed are planned."""
+    champion: Literal["required", "none"] = "required"
+    """``none`` says that this is a first release: the zero-rule becomes the comparator."""
+    data: DataRules
+    metrics: tuple[CustomRule, ...] = ()
+    """Metrics of one's own; the key is written only where there are any, as the next two are."""
+    costs: Costs | None = None
+    """Needed by ``expected_cost``."""
+    top: Share | None = None
+    """k of ``precision_at_k`` and ``lift_at_k``: the share of all rows with the highest scores."""
+    optimizing: Optimizing
+    satisficing: tuple[Limit, ...] = ()
+    slices: Slices = Field(default_factory=Slices)
+    calibration: CalibrationRule | None = None
+    baselines: Baselines = Field(default_factory=Baselines)
+    skew: Skew = Field(default_factory=Skew)
+    reproduce: Reproduce = Field(default_factory=Reproduce)
+    rollback: Rollback = Field(default_factory=Rollback)
+    bench: Bench = Field(default_factory=Bench)
+    checklist: Checklist = Field(default_factory=Checklist)
+
+    @model_validator(mode="after")
+    def _first_release_is_said(self) -> Self:
+        if (self.champion == "none") != (self.rollback.target == "none"):
+            raise ValueError(
+                "champion = 'none' and [rollback] target = 'none' go together: a first release has nothing to return to"
+            )
+        return self
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Every metric that a rule names, each once."""
+        rules = (*self.slices.guard, *self.slices.watch)
+        names = [self.optimizing.metric, *(limit.metric for limit in self.satisficing)]
+        names += [rule.metric for rule in rules if rule.metric is not None]
+        return tuple(dict.fromkeys(names))
+
+    @model_validator(mode="after")
+    def _metrics_are_whole(self) -> Self:
+        own = [f"custom.{rule.name}" for rule in self.metrics]
+        if len(set(own)) < len(own):
+            raise ValueError("two [[metrics]] have one name")
+        for name in self.named:
+            if name.startswith("custom.") and name not in own:
+                raise ValueError(f"{name} is not defined under [[metrics]]")
+            if name == "expected_cost" and self.costs is None:
+                raise ValueError("expected_cost needs [costs] false_positive and false_negative")
+            if name in {"precision_at_k", "lift_at_k"} and self.top is None:
+                raise ValueError(f"{name} needs top, the share of the rows with the highest scores")
+        ranking = get_args(RankingMetric)
+        if any((rule.metric or self.optimizing.metric) in ranking for rule in self.slices.watch):
+            raise ValueError("a watched slice has no histogram of scores: guard it, or watch another metric")
+        return self
+
+    @property
+    def ranked(self) -> tuple[tuple[tuple[str, ...], str | None], ...]:
+        """Columns or condition of the slices whose scores need a histogram; ``((), None)`` is all rows."""
+        ranking = get_args(RankingMetric)
+        found: list[tuple[tuple[str, ...], str | None]] = [((), None)] if set(ranking) & set(self.named) else []
+        limits = [limit for limit in self.satisficing if limit.metric in ranking and limit.by is not None]
+        found += [(columns_of(limit.by), None) for limit in limits]
+        guards = [rule for rule in self.slices.guard if (rule.metric or self.optimizing.metric) in ranking]
+        found += [(columns_of(rule.by), rule.where) for rule in guards]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of the data that the policy reads, each once, in order."""
+        names = [self.data.label, self.data.unit]
+        if self.data.time is not None:
+            names.append(self.data.time)
+        for limit in self.satisficing:
+            names.extend(columns_of(limit.by))
+        for rule in (*self.slices.guard, *self.slices.watch):
+            names.extend(rule.columns)
+        return tuple(dict.fromkeys(names))
