@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from candidate.errors import InputError
 from candidate.flows.measuring import is_attested
 from candidate.flows.progress import Progress, silent
 from candidate.flows.serving.answers import Columns, Predictions, table_of
-from candidate.flows.serving.model import READ_ROWS, Model, ahead
+from candidate.flows.serving.model import READ_ROWS, Model, side_by_side
 from candidate.flows.serving.served import ServingLog
 from candidate.flows.verifying import inspect
 
@@ -108,8 +109,7 @@ def predict(
     with _Output(out) as output, contextlib.ExitStack() as stack:
         served = None if log is None else stack.enter_context(ServingLog(log))
         count, expected = 0, dataset.row_count(rows)
-        for batch, feeds in ahead(_prepared(model, rows, keep)):
-            found = model.answered(feeds)
+        for batch, found in side_by_side(_read(model, rows, keep), partial(_answered, model, rows.name)):
             kept = {name: batch.column(name) for name in keep}
             if served is not None:
                 asked = batch.select(list(model.signature.features)).to_pylist()
@@ -130,12 +130,18 @@ def _check_kept(keep: Sequence[str], rows: Path) -> None:
             raise InputError(f"{name!r} is what an answer is called", where="--keep", hint="rename the column")
 
 
-def _prepared(model: Model, rows: Path, keep: Sequence[str]) -> Iterator[tuple[Any, Columns]]:
-    """Yield batches of rows with their feeds."""
+def _read(model: Model, rows: Path, keep: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """Yield batches of rows, each with the number of its first."""
     names, count = list(dict.fromkeys([*model.signature.features, *keep])), 0
     for batch in dataset.batches(rows, names, rows=READ_ROWS):
-        yield batch, model.serving_fields.batch(batch, first_row=count, where=rows.name)
+        yield count, batch
         count += batch.num_rows
+
+
+def _answered(model: Model, where: str, part: tuple[int, Any]) -> tuple[Any, Columns]:
+    """Return a batch and the answers to it."""
+    first_row, batch = part
+    return batch, model.answered(model.serving_fields.batch(batch, first_row=first_row, where=where))
 
 
 def _ids(kept: Mapping[str, Any]) -> list[Any] | None:

@@ -1,11 +1,13 @@
 """A verified bundle that answers: the schema enforced, the graph that was proven, nothing else."""
 
+import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -21,12 +23,18 @@ if TYPE_CHECKING:
     from candidate.adapters.runtime import Session
     from candidate.documents.trust import TrustPolicy
 
+S = TypeVar("S")
 T = TypeVar("T")
+
+Feed = Callable[[], Columns]
+"""Makes the tensors of some rows, and refuses what does not fit."""
 
 BATCH_ROWS = 16_384
 """Rows that the graph takes at once: more leave the processor's cache, fewer cost calls."""
 READ_ROWS = 2 * BATCH_ROWS
 """Rows that are checked and made tensors of at once."""
+MOST_AT_ONCE = 2
+"""Batches that are worked at side by side: each holds its rows and their tensors in memory: two stay below 400 MB."""
 
 
 class Model(Bundle):
@@ -92,7 +100,7 @@ class Model(Bundle):
             return self._one(rows, ids)
         found = told_apart(rows, self.signature.features)
         feeds = self._record_feeds(found) if isinstance(found, list) else self._table_feeds(found)
-        result = Predictions(joined([self.answered(each) for each in ahead(feeds)]))
+        result = Predictions(joined(list(side_by_side(feeds, lambda feed: self.answered(feed())))))
         if self._served is not None:
             asked = found if isinstance(found, list) else found.select(list(self.signature.features)).to_pylist()
             self._served.write(self.digest, asked, list(result), ids)
@@ -128,12 +136,12 @@ class Model(Bundle):
             self._served.write(self.digest, [record], [answer], ids)
         return answer
 
-    def _record_feeds(self, records: Sequence[Mapping[str, Any]]) -> Iterator[Columns]:
+    def _record_feeds(self, records: Sequence[Mapping[str, Any]]) -> Iterator[Feed]:
         for start in range(0, max(len(records), 1), READ_ROWS):
             part = records[start : start + READ_ROWS]
-            yield self.serving_fields.records(part, first_row=start, where="rows")
+            yield partial(self.serving_fields.records, part, first_row=start, where="rows")
 
-    def _table_feeds(self, table: Any) -> Iterator[Columns]:
+    def _table_feeds(self, table: Any) -> Iterator[Feed]:
         names = list(self.signature.features)
         absent = [name for name in names if name not in table.column_names]
         if absent:
@@ -146,25 +154,45 @@ class Model(Bundle):
         chosen = table.select(names)
         parts = chosen.to_batches(max_chunksize=READ_ROWS) or [chosen.combine_chunks()]
         for batch in parts:
-            yield self.serving_fields.batch(batch, first_row=start, where="rows")
+            yield partial(self.serving_fields.batch, batch, first_row=start, where="rows")
             start += batch.num_rows
 
 
-def ahead(feeds: Iterator[T]) -> Iterator[T]:
-    """Yield batches while the next one is prepared in another thread: the runtime and Arrow leave room for it."""
-    first = next(feeds, None)
+def processors() -> int:
+    """Return how many batches this process may well work at side by side."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, MOST_AT_ONCE)
+
+
+def side_by_side(items: Iterator[S], work: Callable[[S], T]) -> Iterator[T]:
+    """Yield what is made of each item, in their order, several at a time: the runtime and Arrow leave room for it.
+
+    One item alone is worked at in the caller's thread. Of several failures the first in order is raised.
+
+    Args:
+        items: taken one by one in the caller's thread, never more than one beyond those in work.
+        work: called in several threads at once.
+    """
+    first = next(items, None)
     if first is None:
         return
-    second = next(feeds, None)
-    yield first
+    second = next(items, None)
     if second is None:
+        yield work(first)
         return
-    with ThreadPoolExecutor(1) as pool:
-        coming: Future[T | None] = pool.submit(next, feeds, None)
-        yield second
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, feeds, None)
-            yield batch
+    workers = processors()
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[T]] = deque(pool.submit(work, item) for item in (first, second))
+        try:
+            for item in items:
+                while len(waiting) > workers:
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(work, item))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def load(
