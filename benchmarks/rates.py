@@ -52,7 +52,7 @@ def no_go_of_equals(rng: np.random.Generator, rows: int) -> bool:
 def point_gate_refuses(rng: np.random.Generator, rows: int) -> bool:
     """Whether a gate of point estimates refuses it: some slice of 20 is worse by any amount."""
     state = simulate(rng, rows, n_slices=20, noise=(0.35, 0.35))
-    totals = [state.totals(index, BOTH).summed() for index in range(21)]
+    totals = [state.totals(index, statistics_for(BOTH)).summed() for index in range(21)]
     return any(int(each["gained"]) < int(each["lost"]) for each in totals)
 
 
@@ -126,7 +126,7 @@ def covers(rng: np.random.Generator, metric: Literal["roc_auc", "log_loss"], uni
         ranked=(0,) if metric == "roc_auc" else (),
     )
     which = METRICS["log_loss"] if metric == "log_loss" else ranking()["roc_auc"]
-    interval = gain(state.totals(0, BOTH), which, "champion").claimable
+    interval = gain(state.totals(0, statistics_for(BOTH)), which, "champion").claimable
     return interval is not None and interval.lower(ALPHA / 2) <= 0 <= interval.upper(ALPHA / 2)
 
 

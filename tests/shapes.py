@@ -20,7 +20,12 @@ Shape = tuple[Any, ...]
 
 
 def shape_of(  # noqa: PLR0911 - one for each kind of schema
-    schema: dict[str, Any], parts: dict[str, Any], names: dict[str, dict[str, str]], *, omits: bool
+    schema: dict[str, Any],
+    parts: dict[str, Any],
+    names: dict[str, dict[str, str]],
+    later: dict[str, tuple[str, ...]],
+    *,
+    omits: bool,
 ) -> Shape:
     """The shape that a JSON Schema says.
 
@@ -28,28 +33,35 @@ def shape_of(  # noqa: PLR0911 - one for each kind of schema
         schema: of a value.
         parts: the schemas it refers to, by name.
         names: by model, the name of each field by its key.
+        later: by model, the keys that are left out where they are unused.
         omits: whether the document leaves out what is null; else it writes every field.
     """
 
-    def inner(other: dict[str, Any]) -> Shape:
-        return shape_of(other, parts, names, omits=omits)
+    def inner(other: dict[str, Any], *, unused: bool = omits) -> Shape:
+        if unused and "anyOf" in other:
+            other = {**other, "anyOf": [choice for choice in other["anyOf"] if choice != {"type": "null"}]}
+        return shape_of(other, parts, names, later, omits=omits)
 
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return ("any",) if name == "JsonValue" else inner({**parts[name], "title": name})
     if "anyOf" in schema:
-        choices = [choice for choice in schema["anyOf"] if not (omits and choice == {"type": "null"})]
+        choices = schema["anyOf"]
         return inner(choices[0]) if len(choices) == 1 else ("either", tuple(inner(choice) for choice in choices))
     if "const" in schema or "enum" in schema:
         return ("one", tuple(schema.get("enum", [schema.get("const")])))
     kind = schema.get("type")
     if kind == "object" and "properties" in schema:
         assert schema["additionalProperties"] is False
-        fields = names[schema["title"]]
+        fields, unused = names[schema["title"]], later[schema["title"]]
+        absent = {
+            key: key in unused or (omits and {"type": "null"} in value.get("anyOf", []))
+            for key, value in schema["properties"].items()
+        }
         return (
             "object",
             {
-                key: (fields[key], not (omits and {"type": "null"} in value.get("anyOf", [])), inner(value))
+                key: (fields[key], not absent[key], inner(value, unused=absent[key]))
                 for key, value in schema["properties"].items()
             },
         )
@@ -79,7 +91,8 @@ def document_shape(document: type[Document]) -> Shape:
         name: {info.alias or field: field for field, info in model.model_fields.items()}
         for name, model in models.items()
     }
-    return shape_of(schema, schema.get("$defs", {}), names, omits=document.omit_none)
+    later = {name: getattr(model, "later", ()) for name, model in models.items()}
+    return shape_of(schema, schema.get("$defs", {}), names, later, omits=document.omit_none)
 
 
 def shapes_text() -> str:

@@ -184,6 +184,46 @@ def coded_column(batch: Any, name: str) -> tuple[list[Any], NDArray[np.int64]]:
     return coded.dictionary.to_pylist(), np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
+def numbers(batch: Any, name: str, *, first_row: int = 0, where: str = "") -> NDArray[np.float64]:
+    """Return a column as finite numbers, shape (rows,).
+
+    Args:
+        batch: Arrow record batch that has the column.
+        name: of the column.
+        first_row: number of the batch's first row in its file, for the message.
+        where: the file, for the message.
+
+    Raises:
+        InputError: it holds no numbers, or a row misses its value or has an infinite one.
+    """
+    import pyarrow.types as pt
+
+    column, place = batch.column(name), f"{where}, column {name}".removeprefix(", ")
+    kind = column.type
+    if not (pt.is_floating(kind) or pt.is_integer(kind) or pt.is_boolean(kind) or pt.is_decimal(kind)):
+        raise InputError(f"holds {kind}, numbers are asked for", where=place)
+    found = np.asarray(column.cast("float64").to_numpy(zero_copy_only=False), dtype=np.float64)
+    absent = ~np.isfinite(found)
+    if absent.any():
+        raise InputError(
+            "a missing or infinite number", where=_row(place, first_row, absent), hint="give every row one"
+        )
+    return found
+
+
+def largest(path: Path, name: str) -> float:
+    """Return the largest size of a number in a column of a file, read once.
+
+    Raises:
+        InputError: unreadable, no such column, or no numbers in it.
+    """
+    found, rows = 0.0, 0
+    for batch in batches(path, [name]):
+        found = max(found, float(np.abs(numbers(batch, name, first_row=rows, where=path.name)).max()))
+        rows += batch.num_rows
+    return found
+
+
 def feeds(
     batch: Any, inputs: Sequence[Tensor], *, first_row: int = 0, where: str = "", filled: Container[str] = ()
 ) -> dict[str, NDArray[Any]]:

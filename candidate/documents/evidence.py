@@ -34,8 +34,10 @@ class Replay(Part):
     passed: bool
 
 
-class BundleFacts(Part):
+class BundleFacts(Grown):
     """What is known of a bundle after it was verified, loaded and replayed."""
+
+    later: ClassVar[tuple[str, ...]] = ("train_label_shares",)
 
     bundle: BundleRef
     size_bytes: int
@@ -54,6 +56,8 @@ class BundleFacts(Part):
     """Digest of the script or model file; it stands in for a commit where the policy does not ask for a clean one."""
     train_data: Digest
     train_label_mean: float | None
+    train_label_shares: tuple[float, ...] = ()
+    """Share of each class in the training set, in the model signature's order; only for several classes."""
     seeds_recorded: bool
     libraries: int
     """How many library versions are on record."""
@@ -85,7 +89,7 @@ class SliceKey(Part):
 class StateAxes(Grown):
     """The axes of ``state.npy``, shape (slices, buckets, statistics), int64."""
 
-    later: ClassVar[tuple[str, ...]] = ("ranked",)
+    later: ClassVar[tuple[str, ...]] = ("ranked", "calibrated", "classes", "weighted", "columns", "zero_rule")
 
     task: Task
     slices: tuple[SliceKey, ...]
@@ -95,10 +99,21 @@ class StateAxes(Grown):
     statistics: tuple[str, ...]
     models: tuple[ModelRole, ...]
     calibration_bins: int
-    """``calibration.npy`` has shape (buckets, models, bins, 4), int64, over all rows."""
+    """``calibration.npy`` has shape (1 + calibrated slices, curves, buckets, models, bins, 4), int64: all rows first;
+    one curve for yes or no, one for each of several classes, none for numbers."""
     ranked: tuple[int, ...] = ()
     """Positions of the slices of ``histograms.npy``, shape (these slices, buckets, models, 2, 4096), int64:
     rows of the negative and of the positive class by score. The key and the file are absent without any."""
+    calibrated: tuple[int, ...] = ()
+    """Positions of the slices of ``calibration.npy`` after all rows."""
+    classes: tuple[Scalar, ...] = ()
+    """Of a multiclass task, in the order of the statistics."""
+    weighted: bool = False
+    """Whether rows have weights: then every count but ``rows`` is in steps of 2**-20."""
+    columns: tuple[str, ...] = ()
+    """Columns that are summed by outcome, in steps of 2**-20."""
+    zero_rule: bool = False
+    """Of a regression: whether the mean of the training labels is counted beside the models."""
 
 
 class LatencyAxes(Part):

@@ -1,7 +1,8 @@
 """A metric of one's own: arithmetic over the four counts of a confusion matrix.
 
-The grammar is a small part of Python's: the names in ``NAMES``, numbers, ``+ - * /``, parentheses
-and ``sqrt(…)``. It is parsed into steps for a stack machine, never evaluated as code.
+The grammar is a small part of Python's: the names in ``NAMES``, numbers, ``+ - * /``, parentheses,
+``sqrt(…)``, and ``column[NAME]``: the sum of a column over the rows that NAME counts. It is parsed
+into steps for a stack machine, never evaluated as code.
 """
 
 import ast
@@ -16,7 +17,7 @@ OPERATORS = ("+", "-", "*", "/", "negate", "sqrt")
 MAX_LENGTH = 300
 
 Step = str | float
-"""A name, an operator or a number."""
+"""A name, ``NAME:column``, an operator or a number."""
 
 _BINARY: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 
@@ -27,21 +28,33 @@ def parse_formula(text: str) -> tuple[Step, ...]:
     Raises:
         InputError: the text is outside the grammar, or names no count at all.
     """
-    hint = f"write it like: 2 * tp / (2 * tp + fp + fn); it may use {' '.join(NAMES)} + - * / sqrt"
+    hint = f"write it like: 2 * tp / (2 * tp + fp + fn); it may use {' '.join(NAMES)} + - * / sqrt column[NAME]"
     try:
         body = ast.parse(text.strip() if len(text) <= MAX_LENGTH else "", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"not a formula: {text[:MAX_LENGTH]!r}", where="formula", hint=hint) from error
     steps = _steps(body, hint)
-    if not any(step in NAMES for step in steps):
+    if not any(isinstance(step, str) and step.partition(":")[0] in NAMES for step in steps):
         raise InputError(f"the formula {text!r} counts nothing", where="formula", hint=hint)
     return steps
+
+
+def summed_columns(text: str) -> tuple[str, ...]:
+    """Return the columns that a formula sums, each once, in order.
+
+    Raises:
+        InputError: as ``parse_formula``.
+    """
+    sums = [step.partition(":")[2] for step in parse_formula(text) if isinstance(step, str) and ":" in step]
+    return tuple(dict.fromkeys(sums))
 
 
 def _steps(node: ast.expr, hint: str) -> tuple[Step, ...]:
     match node:
         case ast.Name(id=name) if name in NAMES:
             return (name,)
+        case ast.Subscript(value=ast.Name(id=column), slice=ast.Name(id=name)) if name in NAMES:
+            return (f"{name}:{column}",)
         case ast.Constant(value=bool()):
             pass
         case ast.Constant(value=int() | float() as value) if math.isfinite(value) and abs(value) <= 2.0**53:

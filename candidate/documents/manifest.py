@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import FailFast, Field, JsonValue, StringConstraints, model_validator
 
 from candidate.canonical import MAX_SMALL_BYTES
-from candidate.document import Digest, Document, Part
+from candidate.document import Digest, Document, Grown, Part
 from candidate.documents.spec import ServingFeature
 
 # A member's path: ASCII-safe segments, none of them hidden, relative or reserved by Windows.
@@ -223,14 +223,18 @@ class BundleManifest(Document):
         return self
 
 
-class DataRecord(Part):
+class DataRecord(Grown):
     """The training data."""
+
+    later: ClassVar[tuple[str, ...]] = ("label_shares",)
 
     digest: Digest
     rows: int
     label: str
     label_mean: float | None
     """Mean of a numeric or binary label: the zero-rule's prediction."""
+    label_shares: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
+    """Share of each class, in the model signature's order: the zero-rule's prediction where there are several."""
     features: Annotated[tuple[str, ...], FailFast()]
     unit: str | None
     time: str | None

@@ -7,6 +7,7 @@ from pydantic import Field
 from candidate.document import Part
 from candidate.documents.evidence import Evidence, ModelRole
 from candidate.documents.policy import Policy
+from candidate.documents.where import Scalar
 
 
 class ScoreBin(Part):
@@ -25,6 +26,8 @@ class Reliability(Part):
     """The reliability diagram of one model: its occupied bins, in order of the score."""
 
     model: ModelRole
+    of: Scalar | None = None
+    """The class whose probability it is, where there are several."""
     bins: tuple[ScoreBin, ...]
 
 

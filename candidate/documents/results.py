@@ -184,7 +184,7 @@ class Evaluation(Document):
     slices: tuple[SliceMetrics, ...]
     """The first is ``overall``."""
     calibration: Estimate | None
-    """Root-mean-square calibration error, the bias of finite bins taken out."""
+    """Root-mean-square calibration error, the bias of finite bins taken out; of several classes, the largest."""
     definitions: dict[str, str]
 
 

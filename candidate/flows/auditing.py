@@ -29,9 +29,9 @@ from candidate.flows.comparing import claims_file, evidence_folder
 from candidate.flows.deciding import check_decision
 from candidate.flows.showing import read_decision
 from candidate.flows.trusting import check_said
-from candidate.judgement.gate import Arrays, judge
+from candidate.judgement.gate import Arrays, bins_shape, judge
 from candidate.judgement.histograms import RANK_BINS
-from candidate.judgement.state import State
+from candidate.judgement.state import Layout, State
 
 MAX_FILE_BYTES = 1 << 30
 
@@ -82,14 +82,17 @@ def _array(files: dict[str, bytes], name: str, shape: tuple[int, ...]) -> NDArra
 def _arrays(evidence: Evidence, files: dict[str, bytes]) -> Arrays:
     axes, timed = evidence.state, evidence.latency
     counts = _array(files, STATE_FILE, (len(axes.slices), axes.buckets, len(axes.statistics)))
-    bins = _array(files, BINS_FILE, (axes.buckets, len(axes.models), axes.calibration_bins, 4))
+    layout = Layout.of(axes)
+    if layout is None:
+        raise IntegrityError(f"no State is counted of a {axes.task} task", where=EVIDENCE_FILE)
+    bins = _array(files, BINS_FILE, bins_shape(axes, layout))
     latency = None
     if timed is not None:
         latency = _array(files, LATENCY_FILE, (timed.rounds, len(timed.models), timed.calls))
-    state = State(counts=counts, bins=bins)
+    state = State(counts=counts, bins=bins, calibrated=axes.calibrated)
     if axes.ranked:
         shape = (len(axes.ranked), axes.buckets, len(axes.models), 2, RANK_BINS)
-        state = State(counts, bins, _array(files, HISTOGRAMS_FILE, shape), axes.ranked)
+        state = State(counts, bins, _array(files, HISTOGRAMS_FILE, shape), axes.ranked, axes.calibrated)
     return Arrays(state=state, latency=latency)
 
 

@@ -1,5 +1,6 @@
 """Build a bundle: convert, prove, describe, pack, attest. The same inputs give the same bytes."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +18,14 @@ from candidate.adapters.oci import LargeMember, Member
 from candidate.adapters.statements import integrity_statement, provenance_statement
 from candidate.canonical import canonical, digest_of
 from candidate.documents.evidence import BundleRef
-from candidate.documents.manifest import BundleManifest, Dependency, Descriptor, ExperimentRecord, Tolerance
+from candidate.documents.manifest import (
+    BundleManifest,
+    Dependency,
+    Descriptor,
+    ExperimentRecord,
+    ModelSignature,
+    Tolerance,
+)
 from candidate.documents.names import (
     CARD_PATH,
     ENVIRONMENT_PATH,
@@ -163,6 +171,15 @@ def _label_mean(values: Any) -> float | None:
         return None
     mean = pc.mean(values.cast("float64")).as_py()
     return None if mean is None else float(mean)
+
+
+def _label_shares(inputs: _Inputs, signature: ModelSignature) -> tuple[float, ...] | None:
+    """Return the share of each of several classes, which is what the zero-rule predicts."""
+    if signature.task != "multiclass":
+        return None
+    values = inputs.table.column(signature.label).to_pylist()
+    counts = Counter(values)
+    return tuple(counts[name] / len(values) for name in signature.classes)
 
 
 def _proven(inputs: _Inputs) -> Proven:
@@ -324,6 +341,7 @@ def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signers: Sequence[Signe
         data_digest=inputs.data_digest,
         rows=inputs.table.num_rows,
         label_mean=inputs.label_mean,
+        label_shares=_label_shares(inputs, proven.signature),
         features=proven.signature.features,
     )
     members = _members(inputs, proven, record)

@@ -98,6 +98,7 @@ def _facts(scorer: Scorer, *, attested: bool) -> BundleFacts:
         source_digest=record.code.source_digest,
         train_data=record.data.digest,
         train_label_mean=record.data.label_mean,
+        train_label_shares=record.data.label_shares or (),
         seeds_recorded=bool(record.seeds),
         libraries=len(record.libraries),
         attested=attested,

@@ -17,27 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candidate.adapters import dataset
-from candidate.adapters.runtime import Session, scores_of
+from candidate.adapters.runtime import Session
 from candidate.documents.evidence import ModelRole, SliceKey
 from candidate.documents.manifest import ModelSignature
 from candidate.documents.policy import Policy
-from candidate.documents.where import Scalar
 from candidate.errors import InputError
+from candidate.flows.observing import Batch, Model, Placing, observed
 from candidate.flows.slicing import Coded, Slicer, coded
 from candidate.judgement.buckets import buckets_of
-from candidate.judgement.state import State, observe
+from candidate.judgement.state import State
 
 BATCH_ROWS = 65_536
-
-
-@dataclass(frozen=True)
-class Model:
-    """A graph in its role, loaded, and what is needed to feed it."""
-
-    role: ModelRole
-    signature: ModelSignature
-    filled: frozenset[str]
-    session: Session
 
 
 @dataclass(frozen=True)
@@ -69,6 +59,7 @@ class Task:
         policy: names label, unit and slices.
         salt: of the buckets.
         all_ranked: whether scores of all rows get histograms even if no rule asks for them.
+        constant: the zero-rule's answer, of numbers; None where nobody recorded it.
     """
 
     data: Path
@@ -76,10 +67,13 @@ class Task:
     policy: Policy
     salt: int
     all_ranked: bool
+    constant: float | None = None
 
     @property
     def bins(self) -> int:
-        """Calibration bins."""
+        """Calibration bins; numbers have none."""
+        if self.policy.kind_of_task == "regression":
+            return 0
         return self.policy.calibration.bins if self.policy.calibration is not None else 15
 
 
@@ -128,44 +122,12 @@ def merged(parts: Sequence[Counted], task: Task) -> Counted:
     slicer = Slicer(task.policy, all_ranked=task.all_ranked)
     numbers = [slicer.absorb(part.keys) for part in parts]
     ranked = slicer.ranked
-    total = parts[0].state.placed(numbers[0], len(slicer.keys), ranked)
+    slices, calibrated = len(slicer.keys), slicer.calibrated
+    total = parts[0].state.placed(numbers[0], slices, ranked, calibrated)
     for part, moved in zip(parts[1:], numbers[1:], strict=True):
-        total = total + part.state.placed(moved, len(slicer.keys), ranked)
+        total = total + part.state.placed(moved, slices, ranked, calibrated)
     units: frozenset[Any] = frozenset().union(*(part.units for part in parts))
     return Counted(total, slicer, sum(part.rows for part in parts), units)
-
-
-def _positives(label: Coded, signature: ModelSignature, first_row: int, data: Path) -> NDArray[np.bool_]:
-    """Return which rows have the positive class, or say which row has no known class."""
-    known: dict[Scalar | None, bool] = {name: name == signature.positive for name in signature.classes}
-    for position, value in enumerate(label.values):
-        if value not in known:
-            row = first_row + int(np.flatnonzero(label.codes == position)[0])
-            raise InputError(
-                f"label {value!r} is none of the classes {', '.join(map(repr, signature.classes))}",
-                where=f"{data.name}, row {row}, column {signature.label}",
-            )
-    truth = np.array([known[value] for value in label.values], dtype=bool)
-    return truth[label.codes]
-
-
-def _score(
-    models: Sequence[Model], batch: Any, *, first_row: int, data: Path
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return scores and predictions, each of shape (rows, models)."""
-    scores = np.empty((batch.num_rows, len(models)), dtype=np.float64)
-    predicted = np.empty((batch.num_rows, len(models)), dtype=bool)
-    for column, model in enumerate(models):
-        signature = model.signature
-        feeds = dataset.feeds(batch, signature.inputs, first_row=first_row, where=data.name, filled=model.filled)
-        _, score = scores_of(signature, model.session.run(feeds))
-        if score is None or signature.threshold is None or not np.isfinite(score).all():
-            raise InputError(
-                f"the {model.role} gives no finite score for some row from {first_row} on", where=data.name
-            )
-        scores[:, column] = score
-        predicted[:, column] = score >= signature.threshold
-    return scores, predicted
 
 
 def _units(unit: Coded, first_row: int, task: Task) -> NDArray[np.int64]:
@@ -189,7 +151,7 @@ def counting(task: Task, models: Sequence[Model], part: Part) -> Iterator[Counte
         InputError: unreadable file, missing column, or a value that does not fit.
     """
     policy, slicer = task.policy, Slicer(task.policy, all_ranked=task.all_ranked)
-    columns = list(policy.columns)
+    columns = list(dict.fromkeys((*policy.columns, *policy.numbers)))
     for model in models:
         columns += [name for name in model.signature.features if name not in columns]
     total: State | None = None
@@ -199,23 +161,14 @@ def counting(task: Task, models: Sequence[Model], part: Part) -> Iterator[Counte
         read = {name: coded(*dataset.coded_column(batch, name)) for name in policy.columns}
         buckets = _units(read[policy.data.unit], first_row, task)
         units.update(read[policy.data.unit].values)
-        scores, predicted = _score(models, batch, first_row=first_row, data=task.data)
         groups = slicer.groups(read, batch.num_rows)
         if total is not None:
-            total = total.placed(range(len(total.counts)), len(slicer.keys), slicer.ranked)
-        total = observe(
-            positive=_positives(read[policy.data.label], models[0].signature, first_row, task.data),
-            scores=scores,
-            predicted=predicted,
-            groups=groups,
-            n_slices=len(slicer.keys),
-            buckets=buckets,
-            n_buckets=policy.data.buckets,
-            models=tuple(model.role for model in models),
-            bins=task.bins,
-            ranked=slicer.ranked,
-            into=total,
+            total = total.placed(range(len(total.counts)), len(slicer.keys), slicer.ranked, slicer.calibrated)
+        at = Placing(
+            groups, len(slicer.keys), buckets, policy.data.buckets, task.bins, slicer.ranked, slicer.calibrated
         )
+        here = Batch(batch, read, first_row, task.data)
+        total = observed(here, models, policy, at, constant=task.constant, into=total)
         rows += batch.num_rows
         yield Counted(total, slicer, rows, frozenset())
     if total is not None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from candidate.adapters import dataset
 from candidate.adapters.archive import Archive
 from candidate.documents.decision import Estimate
-from candidate.documents.policy import DataRules, Optimizing, Policy
+from candidate.documents.policy import DataRules, Directed, Optimizing, Policy
 from candidate.documents.results import Evaluation, SliceMetrics
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
@@ -18,19 +19,30 @@ from candidate.judgement.catalogue import catalogue
 from candidate.judgement.gate import estimate_metric
 from candidate.judgement.metrics import Metric
 
+DEFAULTS: dict[str, Directed] = {"binary": "log_loss", "multiclass": "log_loss", "regression": "mae"}
+"""The optimizing metric where no policy says one: it is only reported."""
 
-def _policy_for(bundle: Bundle, label: str | None, unit: str | None) -> Policy:
+
+def _policy_for(bundle: Bundle, data: Path) -> Policy:
     """Return the policy of an evaluation that was given none: nothing to hold, all to report."""
-    unit = unit or bundle.experiment.data.unit
+    unit, task = bundle.experiment.data.unit, bundle.signature.task
     if unit is None:
         raise InputError(
             "neither a policy nor the bundle says which column is the independent unit",
             where=bundle.ref.name,
             hint="give --policy FILE, or set [data] unit in candidate.toml when building",
         )
+    if task not in DEFAULTS:
+        raise InputError(
+            f"a {task} model has no metrics here", where=bundle.ref.name, hint=f"only {', '.join(DEFAULTS)} models have"
+        )
+    label, scale = bundle.signature.label, None
+    if task == "regression":
+        scale = dataset.largest(data, label) or 1.0
     return Policy(
-        data=DataRules(label=label or bundle.signature.label, unit=unit),
-        optimizing=Optimizing(metric="log_loss", require="non_inferior", margin=0.0),
+        task=task if task in {"multiclass", "regression"} else None,
+        data=DataRules(label=label, unit=unit, scale=scale),
+        optimizing=Optimizing(metric=DEFAULTS[task], require="non_inferior", margin=0.0),
     )
 
 
@@ -42,6 +54,16 @@ def _estimates(measured: Measured, metrics: Mapping[str, Metric], index: int, al
         if estimate is not None:
             found[name] = estimate
     return found
+
+
+def _calibration(measured: Measured, policy: Policy) -> Estimate | None:
+    """Return the calibration error, of the class where it is largest; none of numbers."""
+    curves = measured.state.bins.shape[1]
+    found = [
+        calibration_estimate(measured.state, measured.axes, "challenger", policy.alpha, curve)
+        for curve in range(curves)
+    ]
+    return max((each for each in found if each is not None), key=lambda each: each.value, default=None)
 
 
 def evaluate(
@@ -73,14 +95,14 @@ def evaluate(
     with Archive.open(Path(bundle)) as archive:
         opened = inspect(archive)
         is_attested(opened, trust, datetime.now(UTC) if now is None else now)
-        rules = _policy_for(opened, None, None) if rules is None else rules
+        rules = _policy_for(opened, Path(data)) if rules is None else rules
         scorer = Scorer("challenger", opened, opened.session())
         measured = measure([scorer], data=Path(data), policy=rules, engine=engine, all_ranked=True, progress=progress)
     metrics = catalogue(rules)
     slices = tuple(
         SliceMetrics(
             slice=key.name,
-            rows=int(measured.state.counts[index, :, 0].sum()),
+            rows=int(measured.state.totals(index, measured.axes.statistics).rows.sum()),
             metrics=_estimates(measured, metrics, index, rules.alpha),
         )
         for index, key in enumerate(measured.axes.slices)
@@ -90,6 +112,6 @@ def evaluate(
         data=measured.data,
         alpha=rules.alpha,
         slices=slices,
-        calibration=calibration_estimate(measured.state, measured.axes, "challenger", rules.alpha),
+        calibration=_calibration(measured, rules),
         definitions={name: metric.definition for name, metric in metrics.items()},
     )

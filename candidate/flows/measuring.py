@@ -8,21 +8,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 from candidate.adapters import dataset
 from candidate.adapters.runtime import Session
 from candidate.adapters.trust import keys_for
 from candidate.documents.evidence import DataFacts, ModelRole, StateAxes
 from candidate.documents.names import MODEL_PATH
-from candidate.documents.policy import Policy
+from candidate.documents.policy import MeasuredTask, Policy
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, RefusedError
-from candidate.flows.counting import Counted, Model, Part, Portable, Task, counting, merged
+from candidate.flows.counting import Counted, Part, Portable, Task, counting, merged
 from candidate.flows.engines import parse_engine, run
+from candidate.flows.observing import Model, layout_for
 from candidate.flows.progress import Progress, silent
 from candidate.flows.verifying import Bundle, check_release
 from candidate.judgement.buckets import derive_salt
-from candidate.judgement.state import State, statistics_for
+from candidate.judgement.state import State
+
+MAX_CLASSES = 50
+"""Pairs of true and answered class are counted in each slice and bucket."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,16 @@ class Measured:
 
 
 def _check_comparable(scorers: Sequence[Scorer], policy: Policy) -> None:
-    first = scorers[0].bundle.signature
+    first, task = scorers[0].bundle.signature, policy.kind_of_task
     for scorer in scorers:
         signature = scorer.bundle.signature
-        if signature.task != "binary" or signature.threshold is None:
+        if signature.task != task or (task == "binary" and signature.threshold is None):
             raise InputError(
-                f"{scorer.role} is a {signature.task} model",
+                f"{scorer.role} is a {signature.task} model, the policy is about {task}",
                 where=str(scorer.bundle.ref.name),
-                hint="this version measures binary classifiers",
+                hint=f"say task = {signature.task!r} in the policy"
+                if signature.task in get_args(MeasuredTask)
+                else f"a policy may be about {', '.join(get_args(MeasuredTask))}",
             )
         if (signature.classes, signature.positive) != (first.classes, first.positive):
             raise InputError(
@@ -63,6 +70,8 @@ def _check_comparable(scorers: Sequence[Scorer], policy: Policy) -> None:
                 f"the {scorer.role} was trained on the label {signature.label!r}, not {policy.data.label!r}",
                 where="policy [data] label",
             )
+    if len(first.classes) > MAX_CLASSES:
+        raise InputError(f"{len(first.classes)} classes, at most {MAX_CLASSES} are counted", where="challenger")
 
 
 def _portable(scorer: Scorer) -> Portable:
@@ -123,22 +132,31 @@ def measure(
             hint="compare on the blackbox rows that the policy was written for",
         )
     salt = derive_salt(policy.digest, digest)
-    task = Task(data.absolute(), digest, policy, salt, all_ranked)
+    constant = scorers[0].bundle.experiment.data.label_mean if policy.task == "regression" else None
+    ranked = all_ranked and policy.task is None
+    task = Task(data.absolute(), digest, policy, salt, ranked, constant)
     parts = _parts(scorers, task, engine, progress)
     if not parts:
         raise InputError("no rows", where=str(data.name))
     total = merged(parts, task)
     order, models = total.slicer.ordering(), tuple(scorer.role for scorer in scorers)
     state = total.state.reordered(order)
+    classes = scorers[0].bundle.signature.classes if policy.task == "multiclass" else ()
+    layout = layout_for(policy, models, len(classes), constant=constant is not None)
     axes = StateAxes(
-        task="binary",
+        task=policy.kind_of_task,
         slices=tuple(total.keys[number] for number in order),
         buckets=policy.data.buckets,
         salt=f"{salt:016x}",
-        statistics=statistics_for(models),
+        statistics=layout.statistics,
         models=models,
         calibration_bins=task.bins,
         ranked=state.ranked,
+        calibrated=state.calibrated,
+        classes=classes,
+        weighted=layout.weighted,
+        columns=layout.columns,
+        zero_rule=layout.zero_rule,
     )
     rows, units = total.rows, len(total.units)
     facts = DataFacts(file=digest, rows=rows, units=units, label=policy.data.label, unit=policy.data.unit)

@@ -64,6 +64,7 @@ def experiment(
     data_digest: str,
     rows: int,
     label_mean: float | None,
+    label_shares: tuple[float, ...] | None,
     features: tuple[str, ...],
 ) -> ExperimentRecord:
     """Return all that is needed to train the model again."""
@@ -78,6 +79,7 @@ def experiment(
         rows=rows,
         label=", ".join(spec.data.labels),
         label_mean=label_mean,
+        label_shares=label_shares,
         features=features,
         unit=spec.data.unit,
         time=spec.data.time,

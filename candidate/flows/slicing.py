@@ -16,6 +16,8 @@ from candidate.errors import InputError
 MAX_SLICES = 4096
 MAX_RANKED = 24
 """Each takes 8 MB with 64 buckets and two models."""
+MAX_CALIBRATED = 256
+"""Each takes 61 kB with 64 buckets, 15 bins and two models, for each class."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class Slicer:
         rules = (*policy.slices.guard, *policy.slices.watch)
         selectors = [(columns_of(rule.by), rule.where) for rule in rules]
         selectors += [(columns_of(limit.by), None) for limit in policy.satisficing if limit.by is not None]
+        rule = policy.calibration
+        self._calibrated = None if rule is None or policy.task == "regression" else columns_of(rule.by) or None
+        if rule is not None and rule.by is not None:
+            selectors.append((columns_of(rule.by), None))
         self.keys: list[SliceKey] = [SliceKey(name="overall")]
         self._ranked = {*policy.ranked, ((), None)} if all_ranked else set(policy.ranked)
         self._by = list(dict.fromkeys(columns for columns, where in selectors if where is None))
@@ -123,6 +129,22 @@ class Slicer:
                 f"more than {MAX_RANKED} slices with histograms of scores",
                 where="policy",
                 hint="guard fewer slices by a metric of order such as roc_auc, or guard them by log_loss",
+            )
+        return found
+
+    @property
+    def calibrated(self) -> tuple[int, ...]:
+        """Numbers of the slices that have calibration bins of their own.
+
+        Raises:
+            InputError: they are more than fit into memory.
+        """
+        found = tuple(number for number, key in enumerate(self.keys) if number and key.by == self._calibrated)
+        if len(found) > MAX_CALIBRATED:
+            raise InputError(
+                f"more than {MAX_CALIBRATED} slices with calibration bins",
+                where="policy [calibration] by",
+                hint="slice by a column with fewer values",
             )
         return found
 

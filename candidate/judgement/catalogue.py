@@ -4,13 +4,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from candidate.documents.formula import Step, parse_formula
+from candidate.documents.formula import Step, parse_formula, summed_columns
 from candidate.documents.policy import Costs, CustomRule, Policy
 from candidate.judgement import histograms
-from candidate.judgement.metrics import METRICS, ZERO_RULE, Counts, Floats, Formula, Metric
+from candidate.judgement.classes import CLASS_METRICS
+from candidate.judgement.metrics import METRICS, Counts, Floats, Formula, Metric
 from candidate.judgement.metrics import cells_of as cells
 from candidate.judgement.metrics import ratio_of as ratio
-from candidate.judgement.state import Totals
+from candidate.judgement.numbers import number_metrics
+from candidate.judgement.state import COLUMN_STEP, WEIGHT_STEP, ZERO_RULE, Totals
+from candidate.judgement.state.layout import CELLS
 
 DEFAULT_TOP = 0.1
 """k of ``precision_at_k`` and ``lift_at_k`` where a policy does not say."""
@@ -181,14 +184,23 @@ def _applied(step: Step, stack: list[Floats]) -> Floats:
     return operators[step](left, top)
 
 
+def _named(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> dict[str, Floats]:
+    """Return every name of a formula with its value."""
+    found = {"tp": tp, "fp": fp, "fn": fn, "tn": tn, "positive": tp + fn, "negative": fp + tn, "selected": tp + fp}
+    return {**found, "n": found["positive"] + found["negative"]}
+
+
 def custom(rule: CustomRule) -> Metric:
     """Return a policy's own metric. What divides by nothing, or is the root of less, is NaN."""
-    steps = parse_formula(rule.formula)
+    steps, columns = parse_formula(rule.formula), summed_columns(rule.formula)
 
     def formula(totals: Totals, model: str) -> Floats:
-        tp, fp, fn, tn = (cell.astype(np.float64) for cell in cells(totals, model))
-        names = {"tp": tp, "fp": fp, "fn": fn, "tn": tn, "positive": tp + fn, "negative": fp + tn, "selected": tp + fp}
-        names["n"] = names["positive"] + names["negative"]
+        unit = WEIGHT_STEP if totals.weighted else 1
+        tp, fp, fn, tn = (cell / unit for cell in cells(totals, model))
+        names = _named(tp, fp, fn, tn)
+        for column in columns:
+            sums = [totals[f"{cell}:{column}.{model}"] / COLUMN_STEP for cell in CELLS]
+            names |= {f"{name}:{column}": values for name, values in _named(*sums).items()}
         stack: list[Floats] = []
         with np.errstate(over="ignore", invalid="ignore"):
             for step in steps:
@@ -205,6 +217,10 @@ def custom(rule: CustomRule) -> Metric:
 
 def catalogue(policy: Policy) -> dict[str, Metric]:
     """Return every metric that may be measured under a policy, by the name that its rules use."""
+    if policy.kind_of_task == "multiclass":
+        return {str(name): metric for name, metric in CLASS_METRICS.items()}
+    if policy.kind_of_task == "regression":
+        return {str(name): metric for name, metric in number_metrics(policy.data.scale or 1.0, policy.quantile).items()}
     found: dict[str, Metric] = {
         **{str(name): metric for name, metric in METRICS.items()},
         **RATES,

@@ -6,35 +6,37 @@ from numpy.typing import NDArray
 from candidate.documents.evidence import LatencyAxes, StateAxes
 from candidate.documents.plotted import LatencyCurve, Reliability, ScoreBin
 from candidate.judgement.latency import NS_PER_MS
-from candidate.judgement.state import FIXED_POINT, State
+from candidate.judgement.state import FIXED_POINT, WEIGHT_STEP, State
 
 SHARES = (0.001, *(each / 100 for each in range(1, 100)), 0.995, 0.999)
 """Shares of the calls at which a distribution of latency is drawn; p50, p95 and p99 are among them."""
 
 
 def reliability_of(state: State, axes: StateAxes) -> tuple[Reliability, ...]:
-    """Return, for each model, mean score and share of positives in every occupied bin of the score.
+    """Return, for each class and model, mean score and share of positives in every occupied bin of the score.
 
     Args:
         state: counts of the rows.
         axes: what the State's axes mean.
     """
-    totals = state.bins.sum(axis=0)
-    width = 1 / max(1, axes.calibration_bins)
+    width, weight = 1 / max(1, axes.calibration_bins), WEIGHT_STEP if axes.weighted else 1
     found = []
-    for model, bins in zip(axes.models, totals, strict=True):
+    places = [(curve, position) for curve in range(state.bins.shape[1]) for position in range(len(axes.models))]
+    for curve, position in places:
+        bins = state.bins[0, curve, :, position].sum(axis=0)
         occupied = tuple(
             ScoreBin(
-                lower=position * width,
-                upper=(position + 1) * width,
-                rows=int(rows),
-                predicted=float(score / FIXED_POINT / rows),
+                lower=number * width,
+                upper=(number + 1) * width,
+                rows=max(1, round(rows / weight)),
+                predicted=float(score / FIXED_POINT / rows * weight),
                 observed=float(positive / rows),
             )
-            for position, (rows, score, positive, _) in enumerate(bins)
+            for number, (rows, score, positive, _) in enumerate(bins)
             if rows > 0
         )
-        found.append(Reliability(model=model, bins=occupied))
+        of = axes.classes[curve] if axes.classes else None
+        found.append(Reliability(model=axes.models[position], of=of, bins=occupied))
     return tuple(found)
 
 

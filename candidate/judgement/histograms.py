@@ -40,6 +40,7 @@ def count_histograms(
     ranked: Sequence[int],
     cells: Sequence[Counts],
     groups: Sequence[Counts],
+    weight: Floats | None = None,
 ) -> None:
     """Add a chunk of rows to the histograms, in place.
 
@@ -48,6 +49,7 @@ def count_histograms(
         ranked: which slice each of them counts.
         cells: for each model, shape (rows,), the row's place in (buckets, 2, RANK_BINS), as one number.
         groups: for each rule, shape (rows,), the row's slice or -1.
+        weight: shape (rows,): what each row counts, in whole numbers that sum to less than 2**53; None for one each.
     """
     shape = (histograms.shape[1], *histograms.shape[3:])
     size = math.prod(shape)
@@ -57,8 +59,9 @@ def count_histograms(
             rows = present[number + 1] if number + 1 < len(present) else 0
             here = None if rows in {0, len(group)} else group == number
             for model, cell in enumerate(cells if rows else []):
-                counted = np.bincount(cell if here is None else cell[here], minlength=size)
-                histograms[position, :, model] += counted.reshape(shape)
+                weights = weight if here is None or weight is None else weight[here]
+                counted = np.bincount(cell if here is None else cell[here], weights=weights, minlength=size)
+                histograms[position, :, model] += counted.reshape(shape).astype(np.int64, copy=False)
 
 
 def _divided(above: Floats, below: Floats) -> Floats:

@@ -145,16 +145,16 @@ class PairedShare:
     design effect, and Student's t replaces the normal quantile because that effect was estimated.
 
     Attributes:
-        gained: rows that only the challenger gets right.
+        gained: rows that only the challenger gets right; where rows have weights, their share of the weight times n.
         lost: rows that only the comparator gets right.
         n: rows.
         deff: design effect, at least 1.
         df: groups of units less one; None for the normal quantile.
     """
 
-    gained: int
-    lost: int
-    n: int
+    gained: float
+    lost: float
+    n: float
     deff: float = 1.0
     df: int | None = None
     method: str = "Tango's score interval, design effect by jackknife"
@@ -202,15 +202,15 @@ class Share:
     """A proportion with the exact bounds of Clopper and Pearson.
 
     Attributes:
-        count: rows that have the property.
+        count: rows that have the property; where rows have weights, their share of the weight times n.
         n: rows, more than none.
         deff: design effect, at least 1, that both are divided by.
 
     Source: Clopper and Pearson 1934; in survey form, Korn and Graubard 1998.
     """
 
-    count: int
-    n: int
+    count: float
+    n: float
     deff: float = 1.0
     method: str = "Clopper-Pearson, design effect by jackknife"
 

@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candidate.documents.policy import QualityMetric
-from candidate.judgement.state import FIXED_POINT, LOSS_CAP, Totals, log_losses
+from candidate.judgement.state import FIXED_POINT, LOSS_CAP, WEIGHT_STEP, ZERO_RULE, Totals, log_losses
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Formula = Callable[[Totals, str], Floats]
-
-ZERO_RULE = "zero_rule"
-"""Name of the constant model in derived totals."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +31,7 @@ class Metric:
         formula: the metric of totals, vectorised over their leading axes.
         share: rows with the property and rows that could have it, where the metric is a proportion.
         of_scores: whether it is made of the scores themselves, not only of the predicted classes.
+        cut: statistic that counts the rows whose loss was cut off at the cap; with any, nothing is claimed.
     """
 
     label: str
@@ -44,6 +42,7 @@ class Metric:
     formula: Formula
     share: Callable[[Totals, str], tuple[Counts, Counts]] | None = None
     of_scores: bool = False
+    cut: str | None = None
 
     def of(self, totals: Totals, model: str) -> Floats:
         """Return the metric of one model, of the shape of the totals without their last axis.
@@ -72,9 +71,13 @@ def cells_of(totals: Totals, model: str) -> tuple[Counts, Counts, Counts, Counts
     return right, wrong, positive - right, totals["n"] - positive - wrong
 
 
-def _mean_of(statistic: str) -> Formula:
+def mean_of(statistic: str, unit: float = 1.0) -> Formula:
+    """Return the formula of the mean of a loss that is summed in fixed point, times a unit."""
+
     def formula(totals: Totals, model: str) -> Floats:
-        return ratio_of(totals[f"{statistic}.{model}"] / FIXED_POINT, totals["n"])
+        # Where rows have weights, losses are times the weight and rows are weights in steps.
+        step = WEIGHT_STEP if totals.weighted else 1
+        return unit * ratio_of(totals[f"{statistic}.{model}"] / FIXED_POINT, totals["n"] / step)
 
     return formula
 
@@ -86,15 +89,19 @@ def _of_share(share: Callable[[Totals, str], tuple[Counts, Counts]]) -> Formula:
     return formula
 
 
-def errors_of(totals: Totals, model: str) -> tuple[Counts, Counts]:
-    """Return rows that a model predicts wrongly, and all rows."""
-    _, false_positive, false_negative, _ = cells_of(totals, model)
-    return false_positive + false_negative, totals["n"]
-
-
-def _hits(totals: Totals, model: str) -> tuple[Counts, Counts]:
+def hits_of(totals: Totals, model: str) -> tuple[Counts, Counts]:
+    """Return rows whose class a model predicts rightly, and all rows."""
+    classes = totals.classes
+    if classes:
+        return totals.stacked("tp", f".{model}", classes).sum(axis=-1), totals["n"]
     true_positive, _, _, true_negative = cells_of(totals, model)
     return true_positive + true_negative, totals["n"]
+
+
+def errors_of(totals: Totals, model: str) -> tuple[Counts, Counts]:
+    """Return rows whose class a model predicts wrongly, and all rows."""
+    right, rows = hits_of(totals, model)
+    return rows - right, rows
 
 
 def _precise(totals: Totals, model: str) -> tuple[Counts, Counts]:
@@ -137,7 +144,7 @@ METRICS: dict[QualityMetric, Metric] = {
         "min",
         "nats",
         _SKLEARN.format("log_loss") + "Good 1952",
-        _mean_of("log_loss"),
+        mean_of("log_loss"),
         of_scores=True,
     ),
     "brier": Metric(
@@ -146,7 +153,7 @@ METRICS: dict[QualityMetric, Metric] = {
         "min",
         "1",
         _SKLEARN.format("brier_score_loss") + "Brier 1950",
-        _mean_of("brier"),
+        mean_of("brier"),
         of_scores=True,
     ),
     "error_rate": Metric(
@@ -164,8 +171,8 @@ METRICS: dict[QualityMetric, Metric] = {
         "max",
         "1",
         _SKLEARN.format("accuracy_score"),
-        _of_share(_hits),
-        _hits,
+        _of_share(hits_of),
+        hits_of,
     ),
     "balanced_accuracy": Metric(
         "balanced accuracy",
@@ -211,7 +218,7 @@ METRICS: dict[QualityMetric, Metric] = {
         _mcc,
     ),
 }
-"""Every metric that a policy may name for the quality of a binary model."""
+"""Every metric that a policy may name for the quality of a binary model, but those of order and of cost."""
 
 
 def with_zero_rule(totals: Totals, positive_rate: float) -> Totals:

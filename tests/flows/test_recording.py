@@ -56,6 +56,7 @@ def recorded(root: Path, more: str = "", estimator: Any = None, text: str = TEXT
         data_digest="sha256:" + "a" * 64,
         rows=1234,
         label_mean=0.25,
+        label_shares=None,
         features=("age", "income"),
     )
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from candidate.documents.evidence import StateAxes
 from candidate.judgement.calibration import calibration_estimate, calibration_of, debiased_square
-from candidate.judgement.state import FIXED_POINT, State, observe
+from candidate.judgement.state import FIXED_POINT, Layout, State, observe
 from tests.judgement.worlds import ALONE, sigmoid, simulate, world
 
 
@@ -39,7 +39,7 @@ def by_hand(bins: NDArray[np.int64]) -> float:
 def test_the_debiased_square_is_the_published_formula() -> None:
     """Bins with one row have no variance to subtract and are left out."""
     state, _ = scored(np.random.default_rng(0), 60)
-    bins = state.bins[:, 0].sum(axis=0)
+    bins = state.bins[0, 0, :, 0].sum(axis=0)
 
     assert 1 in bins[:, 0]
     assert float(debiased_square(bins)) == pytest.approx(by_hand(bins))
@@ -50,7 +50,7 @@ def test_the_debiased_square_is_the_published_formula() -> None:
 def test_a_perfect_model_has_no_calibration_error_on_average() -> None:
     """The plug-in error of the same bins is far from zero."""
     rng = np.random.default_rng(1)
-    found = [debiased_square(scored(rng, 1000)[0].bins[:, 0].sum(axis=0)) for _ in range(200)]
+    found = [debiased_square(scored(rng, 1000)[0].bins[0, 0, :, 0].sum(axis=0)) for _ in range(200)]
 
     assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(200)
     assert np.std(found) > 0
@@ -99,7 +99,7 @@ def test_an_estimate_has_bounds_only_with_enough_units() -> None:
 
 def test_without_rows_there_is_no_estimate() -> None:
     """Undefined is null, not perfect; so are counts that no rows can give."""
-    empty = State.zeros(slices=1, buckets=64, models=ALONE, bins=15)
+    empty = State.zeros(Layout(ALONE), slices=1, buckets=64, bins=15)
     axes = world(empty, models=ALONE).evidence.state
 
     assert calibration_estimate(empty, axes, "challenger", 0.05) is None

@@ -11,8 +11,8 @@ from sklearn import metrics as reference
 from candidate.documents.policy import Costs, CustomRule, Policy
 from candidate.judgement.catalogue import RATES, catalogue, cost, custom, ranking
 from candidate.judgement.gate.measures import gain, level
-from candidate.judgement.metrics import ZERO_RULE, with_zero_rule
-from candidate.judgement.state import State, Totals, observe
+from candidate.judgement.metrics import with_zero_rule
+from candidate.judgement.state import ZERO_RULE, State, Totals, observe, statistics_for
 from tests.judgement.worlds import BOTH, policy, simulate
 
 
@@ -42,7 +42,7 @@ def counted(positive: NDArray[np.bool_], scores: NDArray[np.float64], *, ranked:
 
 def totals(*, ranked: bool = True) -> Totals:
     """Totals by bucket."""
-    return counted(*rows(), ranked=ranked).totals(0, BOTH)
+    return counted(*rows(), ranked=ranked).totals(0, statistics_for(BOTH))
 
 
 def _fowlkes_mallows(truth: Any, answers: Any) -> float:

@@ -4,15 +4,15 @@ import numpy as np
 
 from candidate.documents.evidence import LatencyAxes
 from candidate.judgement.curves import SHARES, latency_of, reliability_of
-from candidate.judgement.state import FIXED_POINT, State
+from candidate.judgement.state import FIXED_POINT, Layout, State
 from tests.judgement.worlds import BOTH, world
 
 
 def test_a_reliability_diagram_has_the_means_of_its_bins() -> None:
     """Rows, mean score and share of positives of every occupied bin, over all buckets; empty bins are left out."""
-    state = State.zeros(slices=1, buckets=2, models=BOTH, bins=4)
-    state.bins[:, 0, 1] = (10, 3 * FIXED_POINT, 2, 0)
-    state.bins[1, 0, 3] = (5, 4 * FIXED_POINT, 4, 0)
+    state = State.zeros(Layout(BOTH), slices=1, buckets=2, bins=4)
+    state.bins[0, 0, :, 0, 1] = (10, 3 * FIXED_POINT, 2, 0)
+    state.bins[0, 0, 1, 0, 3] = (5, 4 * FIXED_POINT, 4, 0)
     challenger, champion = reliability_of(state, world(state).evidence.state)
 
     assert [(each.lower, each.upper, each.rows) for each in challenger.bins] == [(0.25, 0.5, 20), (0.75, 1.0, 5)]

@@ -13,7 +13,7 @@ from candidate.judgement.buckets import buckets_of
 from candidate.judgement.gate import judge
 from candidate.judgement.gate.gaps import gap
 from candidate.judgement.intervals import Share, ShareGap
-from candidate.judgement.state import Totals, observe
+from candidate.judgement.state import Totals, observe, statistics_for
 from tests.judgement.worlds import BOTH, keys, policy, world
 
 FAR = {"demographic_parity_gap": demographic_parity_difference, "equalized_odds_gap": equalized_odds_difference}
@@ -54,7 +54,7 @@ def found_gap(state: Any, rule: dict[str, Any]) -> Finding:
 def test_the_value_is_fairlearns_difference(metric: str) -> None:
     """To 1e-12, though the rule is not held against it."""
     state, positive, answers, group = groups_of(np.random.default_rng(1), [900, 800, 700], [0.3, 0.4, 0.35])
-    pairs = [(key, state.totals(1 + number, BOTH)) for number, key in enumerate(keys(3)[1:])]
+    pairs = [(key, state.totals(1 + number, statistics_for(BOTH))) for number, key in enumerate(keys(3)[1:])]
     measure, unknown = gap(metric, pairs)
 
     assert unknown == ""

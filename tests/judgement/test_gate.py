@@ -12,7 +12,7 @@ from candidate.documents.evidence import SliceKey
 from candidate.documents.policy import CHECKLIST, Policy
 from candidate.errors import InputError, IntegrityError
 from candidate.judgement.gate import Arrays, estimate_metric, judge
-from candidate.judgement.state import State
+from candidate.judgement.state import Layout, State
 from tests.judgement.worlds import (
     ALONE,
     BOTH,
@@ -472,7 +472,7 @@ def test_a_metric_is_reported_with_bounds_where_units_allow() -> None:
     """What ``evaluate`` prints is what the gate would hold a limit against."""
     found = better()
     estimate = estimate_metric(found.arrays.state, found.evidence.state, "log_loss", 1, "champion", 0.05)
-    empty = State.zeros(slices=1, buckets=64, models=BOTH, bins=15)
+    empty = State.zeros(Layout(BOTH), slices=1, buckets=64, bins=15)
 
     assert estimate is not None
     assert estimate.lower is not None

@@ -24,7 +24,7 @@ from candidate.judgement.histograms import (
     tied_share,
 )
 from candidate.judgement.intervals import Jackknife
-from candidate.judgement.state import observe
+from candidate.judgement.state import observe, statistics_for
 from tests.judgement.worlds import BOTH
 
 Floats = NDArray[np.float64]
@@ -139,7 +139,7 @@ def test_the_jackknifes_error_of_a_difference_of_areas_is_delongs() -> None:
             bins=5,
             ranked=(0,),
         )
-        interval = gain(state.totals(0, BOTH), ranking()["roc_auc"], "champion").claimable
+        interval = gain(state.totals(0, statistics_for(BOTH)), ranking()["roc_auc"], "champion").claimable
         assert isinstance(interval, Jackknife)
         value, error = delong_by_rows(positive, scores)
         assert interval.value == pytest.approx(value, abs=1e-4)

@@ -74,8 +74,12 @@ def test_few_discordant_rows_are_enough_for_a_score_interval() -> None:
 def test_clusters_widen_the_score_interval() -> None:
     """Ten rows of one unit that go the same way are one observation, not ten."""
     rng = np.random.default_rng(1)
-    apart = gain(simulate(rng, 4000).totals(0, BOTH), "error_rate", "champion").interval
-    joined = gain(simulate(rng, 4000, rows_per_unit=20, noise=(1.5, 1.5)).totals(0, BOTH), "error_rate", "champion")
+    apart = gain(simulate(rng, 4000).totals(0, statistics_for(BOTH)), "error_rate", "champion").interval
+    joined = gain(
+        simulate(rng, 4000, rows_per_unit=20, noise=(1.5, 1.5)).totals(0, statistics_for(BOTH)),
+        "error_rate",
+        "champion",
+    )
 
     assert isinstance(apart, PairedShare)
     assert isinstance(joined.interval, PairedShare)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sklearn import metrics as reference
 
 from candidate.documents.policy import QualityMetric
-from candidate.judgement.metrics import METRICS, ZERO_RULE, with_zero_rule
-from candidate.judgement.state import Totals, observe, statistics_for
+from candidate.judgement.metrics import METRICS, with_zero_rule
+from candidate.judgement.state import ZERO_RULE, Totals, observe, statistics_for
 from tests.judgement.worlds import ALONE, BOTH
 
 REFERENCES: dict[str, Callable[..., float]] = {
@@ -42,7 +42,7 @@ def totals_of(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> Total
         models=BOTH,
         bins=5,
     )
-    return state.totals(0, BOTH).summed()
+    return state.totals(0, statistics_for(BOTH)).summed()
 
 
 def test_the_registry_knows_exactly_the_metrics_of_a_policy() -> None:

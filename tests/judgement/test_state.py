@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from candidate.documents.evidence import ModelRole
 from candidate.errors import InputError
 from candidate.judgement import buckets as bucketing
-from candidate.judgement import state as module
 from candidate.judgement.buckets import buckets_of, derive_salt
-from candidate.judgement.state import FIXED_POINT, LOSS_CAP, State, log_losses, observe, statistics_for
+from candidate.judgement.state import FIXED_POINT, LOSS_CAP, Layout, State, log_losses, observe, statistics_for
+from candidate.judgement.state import counting as module
 from tests.judgement.worlds import ALONE, BOTH, simulate
 
 
@@ -91,7 +91,7 @@ def test_counts_equal_a_loop_over_the_rows(
                 counts[group[row], buckets[row]] += [values[name] for name in names]
 
     assert np.array_equal(found.counts, counts)
-    assert np.array_equal(found.bins, table)
+    assert np.array_equal(found.bins[0, 0], table)
     assert found.counts.dtype == found.bins.dtype == np.int64
 
 
@@ -111,8 +111,8 @@ def test_a_loss_is_capped_and_a_score_outside_its_range_is_clipped() -> None:
         bins=2,
     )
 
-    assert found.totals(0, ALONE)["brier.challenger"].tolist() == [FIXED_POINT]
-    assert found.bins[0, 0].tolist() == [[0, 0, 0, 0], [1, FIXED_POINT, 0, FIXED_POINT]]
+    assert found.totals(0, statistics_for(ALONE))["brier.challenger"].tolist() == [FIXED_POINT]
+    assert found.bins[0, 0, 0, 0].tolist() == [[0, 0, 0, 0], [1, FIXED_POINT, 0, FIXED_POINT]]
 
 
 def test_no_rows_are_the_state_zero() -> None:
@@ -141,7 +141,7 @@ def test_states_add_subtract_widen_and_reorder() -> None:
 
     assert np.array_equal((both - second).counts, first.counts)
     assert np.array_equal((both - second).bins, first.bins)
-    wide = first.widened(6)
+    wide = first.placed(range(4), 6, ())
     assert wide.counts.shape[0] == 6
     assert np.array_equal(wide.counts[:4], first.counts)
     assert not wide.counts[4:].any()
@@ -150,12 +150,12 @@ def test_states_add_subtract_widen_and_reorder() -> None:
 
 def test_states_of_other_shapes_do_not_merge() -> None:
     """A silent broadcast would invent rows."""
-    one = State.zeros(slices=2, buckets=16, models=BOTH, bins=3)
+    one = State.zeros(Layout(BOTH), slices=2, buckets=16, bins=3)
 
     with pytest.raises(InputError, match="do not merge"):
-        one + State.zeros(slices=3, buckets=16, models=BOTH, bins=3)
+        one + State.zeros(Layout(BOTH), slices=3, buckets=16, bins=3)
     with pytest.raises(InputError, match="do not merge"):
-        one - State.zeros(slices=2, buckets=16, models=BOTH, bins=4)
+        one - State.zeros(Layout(BOTH), slices=2, buckets=16, bins=4)
 
 
 def test_the_salt_follows_from_policy_and_data() -> None:

@@ -174,7 +174,7 @@ def world(
             salt="0" * 16,
             statistics=statistics_for(models),
             models=models,
-            calibration_bins=state.bins.shape[2],
+            calibration_bins=state.bins.shape[4],
         ),
         latency=timed,
         environment={},

@@ -16,7 +16,7 @@ from candidate.judgement.gate import Arrays, judge
 from candidate.judgement.gate.measures import gain, level
 from candidate.judgement.metrics import METRICS
 from candidate.judgement.multiplicity import holm
-from candidate.judgement.state import State, observe
+from candidate.judgement.state import Layout, State, observe, statistics_for
 from tests.judgement.worlds import (
     BOTH,
     durations,
@@ -62,7 +62,7 @@ def test_any_sharding_in_any_order_gives_the_same_bytes(seed: int, order: list[i
     edges = sorted({0, 400, *cuts})
     shards = [counted(np.array(order[start:end]), seed) for start, end in pairwise(edges)]
     merge.shuffle(shards)
-    total = State.zeros(slices=5, buckets=32, models=BOTH, bins=10)
+    total = State.zeros(Layout(BOTH), slices=5, buckets=32, bins=10)
     for shard in shards:
         total += shard
 
@@ -103,7 +103,7 @@ RULES = [
 @FAST
 @given(
     counts=hnp.arrays(np.int64, (3, 24, 12), elements=st.integers(-3, 60) | st.integers(-(2**63), 2**63 - 1)),
-    bins=hnp.arrays(np.int64, (24, 2, 4, 4), elements=st.integers(-1, 60) | st.integers(-(2**63), 2**63 - 1)),
+    bins=hnp.arrays(np.int64, (1, 1, 24, 2, 4, 4), elements=st.integers(-1, 60) | st.integers(-(2**63), 2**63 - 1)),
     latency=hnp.arrays(np.int64, (5, 2, 7), elements=st.integers(-5, 2**62)),
     rules=st.sampled_from(RULES),
 )
@@ -136,7 +136,7 @@ def test_any_rows_get_a_verdict(plain: NDArray[np.int64], latency: NDArray[np.in
         for column in (wins[..., model], misses[..., model], n * extra[..., model] * 2**28, n * extra[..., model])
     ]
     counts = np.stack([n, positive, *models, ahead, behind], axis=-1)
-    found = world(State(counts, np.zeros((24, 2, 4, 4), dtype=np.int64)), latency=latency)
+    found = world(State(counts, np.zeros((1, 1, 24, 2, 4, 4), dtype=np.int64)), latency=latency)
     result = judge(rules, found.evidence, found.arrays)
 
     assert type(result).from_bytes(result.to_bytes()) == result
@@ -304,7 +304,7 @@ def test_a_go_at_the_margin_is_no_more_likely_than_alpha() -> None:
         # Shift each bucket's loss so that the truth lies exactly on the margin of 0.1 nats.
         counts = state.counts.copy()
         counts[..., 4] += counts[..., 0] * round(0.1 * 2**30)
-        measure = gain(State(counts, state.bins).totals(0, BOTH), "log_loss", "champion")
+        measure = gain(State(counts, state.bins).totals(0, statistics_for(BOTH)), "log_loss", "champion")
         assert measure.interval is not None
         passed += measure.interval.lower(0.05) > -0.1
 
@@ -315,11 +315,11 @@ def test_a_go_at_the_margin_is_no_more_likely_than_alpha() -> None:
 def test_the_jackknife_of_every_metric_covers(name: str) -> None:
     """90 % two-sided of one model's metric, against the truth of a million rows."""
     rng = np.random.default_rng(2017)
-    truth = level(simulate(rng, 400_000, n_slices=0).totals(0, BOTH), name, "challenger")  # type: ignore[arg-type]  # drawn from its keys
+    truth = level(simulate(rng, 400_000, n_slices=0).totals(0, statistics_for(BOTH)), name, "challenger")  # type: ignore[arg-type]  # drawn from its keys
     assert truth.interval is not None
     held = 0
     for _ in range(150):
-        measure = level(simulate(rng, 800, n_slices=0).totals(0, BOTH), name, "challenger")  # type: ignore[arg-type]  # the same
+        measure = level(simulate(rng, 800, n_slices=0).totals(0, statistics_for(BOTH)), name, "challenger")  # type: ignore[arg-type]  # the same
         assert measure.claimable is not None
         held += measure.claimable.lower(0.05) <= truth.interval.value <= measure.claimable.upper(0.05)
 

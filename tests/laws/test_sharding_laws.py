@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from candidate.judgement import state as module
 from candidate.judgement.state import State, observe
+from candidate.judgement.state import counting as module
 from tests.judgement.worlds import BOTH
 
 SHARDINGS = 1000

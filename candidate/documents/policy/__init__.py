@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from candidate.document import Document, Grown
+from candidate.documents.formula import summed_columns
 from candidate.documents.policy.lines import (
     CHECKLIST,
     Baselines,
@@ -19,14 +20,19 @@ from candidate.documents.policy.lines import (
     Skew,
 )
 from candidate.documents.policy.metrics import (
+    METRICS_OF,
+    ClassMetric,
     Costs,
     CustomMetric,
     CustomRule,
     Directed,
     GapMetric,
+    MeasuredTask,
+    NumberMetric,
     QualityMetric,
     RankingMetric,
     RateMetric,
+    SharedMetric,
     SystemMetric,
 )
 from candidate.documents.policy.rules import (
@@ -40,11 +46,13 @@ from candidate.documents.policy.rules import (
 
 __all__ = [
     "CHECKLIST",
+    "METRICS_OF",
     "Baselines",
     "Bench",
     "CalibrationRule",
     "Checklist",
     "ChecklistLine",
+    "ClassMetric",
     "Costs",
     "CustomMetric",
     "CustomRule",
@@ -52,6 +60,8 @@ __all__ = [
     "Directed",
     "GapMetric",
     "Limit",
+    "MeasuredTask",
+    "NumberMetric",
     "Optimizing",
     "ParityRule",
     "Policy",
@@ -61,6 +71,7 @@ __all__ = [
     "Reproduce",
     "Rollback",
     "Share",
+    "SharedMetric",
     "Skew",
     "SliceRule",
     "Slices",
@@ -72,7 +83,7 @@ __all__ = [
 class Policy(Grown, Document):
     """What must hold for a go; every key that is not known here is refused."""
 
-    later: ClassVar[tuple[str, ...]] = ("metrics", "costs", "top")
+    later: ClassVar[tuple[str, ...]] = ("task", "metrics", "costs", "top", "quantile")
 
     kind: Literal["candidate.policy"] = "candidate.policy"
     version: Literal[1] = 1
@@ -82,6 +93,8 @@ class Policy(Grown, Document):
     """Power at which the rows still needed are planned."""
     champion: Literal["required", "none"] = "required"
     """``none`` says that this is a first release: the zero-rule becomes the comparator."""
+    task: Literal["multiclass", "regression"] | None = None
+    """What the models answer; unsaid, it is yes or no."""
     data: DataRules
     metrics: tuple[CustomRule, ...] = ()
     """Metrics of one's own; the key is written only where there are any, as the next two are."""
@@ -89,6 +102,8 @@ class Policy(Grown, Document):
     """Needed by ``expected_cost``."""
     top: Share | None = None
     """k of ``precision_at_k`` and ``lift_at_k``: the share of all rows with the highest scores."""
+    quantile: Share | None = None
+    """Which quantile ``pinball`` is the loss of."""
     optimizing: Optimizing
     satisficing: tuple[Limit, ...] = ()
     slices: Slices = Field(default_factory=Slices)
@@ -115,6 +130,30 @@ class Policy(Grown, Document):
         names = [self.optimizing.metric, *(limit.metric for limit in self.satisficing)]
         names += [rule.metric for rule in rules if rule.metric is not None]
         return tuple(dict.fromkeys(names))
+
+    @property
+    def kind_of_task(self) -> MeasuredTask:
+        """What the models answer."""
+        return self.task or "binary"
+
+    @model_validator(mode="after")
+    def _metrics_fit_the_task(self) -> Self:
+        task = self.kind_of_task
+        everywhere = get_args(SystemMetric)
+        for name in self.named:
+            own = task == "binary" and (name.startswith("custom.") or name == "expected_cost")
+            if not own and name not in (*METRICS_OF[task], *everywhere):
+                raise ValueError(f"{name} is no metric of a {task} task; it has {', '.join(METRICS_OF[task])}")
+        if (self.data.scale is not None) != (task == "regression"):
+            raise ValueError("[data] scale is for task = 'regression', which needs it: about the largest label")
+        if (self.quantile is not None) != ("pinball" in self.named):
+            raise ValueError("pinball and quantile go together")
+        rule = self.calibration
+        if rule is not None and (rule.max is None) != (task == "regression"):
+            raise ValueError("[calibration] takes max, but for a regression, which takes in_the_large alone")
+        if rule is not None and rule.max is None and rule.in_the_large is None:
+            raise ValueError("[calibration] of a regression takes in_the_large")
+        return self
 
     @model_validator(mode="after")
     def _metrics_are_whole(self) -> Self:
@@ -146,12 +185,26 @@ class Policy(Grown, Document):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column of the data that the policy reads, each once, in order."""
-        names = [self.data.label, self.data.unit]
+        """Every column of the data whose values the policy tells apart, each once, in order."""
+        names = [self.data.unit] if self.task == "regression" else [self.data.label, self.data.unit]
         if self.data.time is not None:
             names.append(self.data.time)
         for limit in self.satisficing:
             names.extend(columns_of(limit.by))
+        if self.calibration is not None:
+            names.extend(columns_of(self.calibration.by))
         for rule in (*self.slices.guard, *self.slices.watch):
             names.extend(rule.columns)
         return tuple(dict.fromkeys(names))
+
+    @property
+    def summed(self) -> tuple[str, ...]:
+        """Every column that a metric of the policy's own sums, each once."""
+        return tuple(dict.fromkeys(column for rule in self.metrics for column in summed_columns(rule.formula)))
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Every column of the data that the policy reads as numbers, each once."""
+        label = (self.data.label,) if self.task == "regression" else ()
+        weight = () if self.data.weight is None else (self.data.weight,)
+        return tuple(dict.fromkeys((*label, *weight, *self.summed)))

@@ -1,10 +1,10 @@
 """The nine lines of a model candidate, and what a policy asks for those that are not about metrics alone."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from candidate.document import Part
+from candidate.document import Grown, Part
 
 ChecklistLine = Literal[
     "optimizing",
@@ -32,14 +32,21 @@ CHECKLIST: tuple[ChecklistLine, ...] = (
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-class CalibrationRule(Part):
-    """How far predicted probabilities may be from observed frequencies."""
+class CalibrationRule(Grown):
+    """How far predicted probabilities may be from observed frequencies, or predicted numbers from true ones."""
+
+    later: ClassVar[tuple[str, ...]] = ("by", "in_the_large")
 
     metric: Literal["l2_debiased"] = "l2_debiased"
     bins: Annotated[int, Field(ge=2, le=100)] = 15
     """Equal-width bins of the score over [0, 1]."""
-    max: Annotated[float, Field(gt=0, lt=1)]
-    """Largest root-mean-square difference, after the bias of finite bins is taken out."""
+    max: Share | None = None
+    """Largest root-mean-square difference, after the bias of finite bins is taken out; of each class where there
+    are several. Needed but for a regression, which has none."""
+    by: tuple[str, ...] | str | None = None
+    """Hold it in every value of this column (or combination of these columns) too."""
+    in_the_large: Annotated[float, Field(gt=0)] | None = None
+    """Largest difference of the mean prediction and the mean outcome, over all rows and in each slice."""
 
 
 class Baselines(Part):

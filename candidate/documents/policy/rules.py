@@ -1,19 +1,11 @@
 """What a policy asks of the rows: which they are, the one metric to improve, limits, and slices."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from candidate.document import Digest, Part
-from candidate.documents.policy.metrics import (
-    CustomMetric,
-    Directed,
-    GapMetric,
-    QualityMetric,
-    RankingMetric,
-    RateMetric,
-    SystemMetric,
-)
+from candidate.document import Digest, Grown, Part
+from candidate.documents.policy.metrics import Directed, GapMetric, RateMetric, SystemMetric
 from candidate.documents.where import parse_where
 from candidate.errors import InputError
 
@@ -21,8 +13,10 @@ Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 Margin = Annotated[float, Field(ge=0)]
 
 
-class DataRules(Part):
+class DataRules(Grown):
     """Which columns of the blackbox rows mean what, and which rows are meant."""
+
+    later: ClassVar[tuple[str, ...]] = ("weight", "scale")
 
     label: str
     unit: str
@@ -32,6 +26,11 @@ class DataRules(Part):
     """If given, the data file must have exactly this digest."""
     buckets: Annotated[int, Field(ge=32, le=4096)] = 64
     """Number of buckets that units are hashed into; no claim is made on fewer than 20 occupied ones."""
+    weight: str | None = None
+    """Column that says how much each row counts, at least 0; every metric is then weighted by it."""
+    scale: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    """Regression only: about the largest value of the label. Errors are summed in steps of ``scale / 2**30``, and
+    no label may be larger than 5.6 times it."""
 
 
 class Optimizing(Part):
@@ -55,7 +54,7 @@ class Optimizing(Part):
 class Limit(Part):
     """A satisficing limit: good enough is enough."""
 
-    metric: Literal[QualityMetric, RankingMetric, "expected_cost", RateMetric, GapMetric, SystemMetric] | CustomMetric
+    metric: Directed | Literal[RateMetric, GapMetric, SystemMetric]
     max: float | None = None
     min: float | None = None
     by: str | Columns | None = None

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candidate.documents.decision import Risks, Verdict, outcome_of
-from candidate.documents.evidence import Evidence, ModelRole
+from candidate.documents.evidence import Evidence, ModelRole, StateAxes
 from candidate.documents.policy import Policy
 from candidate.errors import InputError, IntegrityError
+from candidate.judgement.gate.calibrated import calibration_claims
+from candidate.judgement.gate.case import Case
 from candidate.judgement.gate.checklist import checklist
 from candidate.judgement.gate.facts import (
     availability_claims,
@@ -27,17 +29,15 @@ from candidate.judgement.gate.facts import (
 )
 from candidate.judgement.gate.measures import estimate_metric
 from candidate.judgement.gate.rules import (
-    Case,
-    calibration_claims,
     optimizing_claims,
     satisficing_claims,
     slice_claims,
 )
 from candidate.judgement.histograms import RANK_BINS
 from candidate.judgement.multiplicity import holm
-from candidate.judgement.state import BIN_STATISTICS, State, statistics_for
+from candidate.judgement.state import BIN_STATISTICS, Layout, State
 
-__all__ = ["Arrays", "estimate_metric", "judge"]
+__all__ = ["Arrays", "bins_shape", "estimate_metric", "judge"]
 
 _RULES = (
     optimizing_claims,
@@ -78,16 +78,21 @@ def _check(policy: Policy, evidence: Evidence, arrays: Arrays) -> None:
     axes, timed = evidence.state, evidence.latency
     alone: tuple[ModelRole, ...] = ("challenger",)
     models = alone if evidence.champion is None else (*alone, "champion")
-    if axes.models != models or axes.statistics != statistics_for(models) or not axes.slices:
+    layout = Layout.of(axes)
+    if layout is None or axes.models != models or axes.statistics != layout.statistics or not axes.slices:
         raise IntegrityError("the axes of the state are not those of this comparison", where="state")
+    asked = (policy.kind_of_task, policy.data.weight is not None, policy.summed)
+    if (axes.task, axes.weighted, axes.columns) != asked:
+        raise IntegrityError("the state was not counted as the policy asks", where="state")
     ranked = axes.ranked
     if ranked != arrays.state.ranked or (ranked and not 0 <= min(ranked) <= max(ranked) < len(axes.slices)):
         raise IntegrityError("the histograms are not those of the slices that the evidence names", where="histograms")
+    _check_panels(axes.calibrated, arrays.state.calibrated, len(axes.slices))
     ordered = (axes.buckets, len(axes.models)) if ranked else (0, 0)
     expected = {
         "histograms": (len(ranked), *ordered, 2, RANK_BINS),
         "state": (len(axes.slices), axes.buckets, len(axes.statistics)),
-        "calibration": (axes.buckets, len(axes.models), axes.calibration_bins, len(BIN_STATISTICS)),
+        "calibration": bins_shape(axes, layout),
         "latency": None if timed is None else (timed.rounds, len(timed.models), timed.calls),
     }
     found = {
@@ -99,6 +104,18 @@ def _check(policy: Policy, evidence: Evidence, arrays: Arrays) -> None:
     for name, shape in expected.items():
         if found[name] != shape:
             raise IntegrityError(f"array of shape {found[name]}, the evidence says {shape}", where=name)
+
+
+def _check_panels(said: tuple[int, ...], counted: tuple[int, ...], slices: int) -> None:
+    """Refuse calibration bins of other slices than are named."""
+    if said != counted or (said and not 0 < min(said) <= max(said) < slices):
+        raise IntegrityError("the bins are not those of the slices that the evidence names", where="calibration")
+
+
+def bins_shape(axes: StateAxes, layout: Layout) -> tuple[int, ...]:
+    """Return the shape of ``calibration.npy``."""
+    panels = 1 + len(axes.calibrated)
+    return (panels, layout.curves, axes.buckets, len(axes.models), axes.calibration_bins, len(BIN_STATISTICS))
 
 
 def judge(policy: Policy, evidence: Evidence, arrays: Arrays) -> Verdict:

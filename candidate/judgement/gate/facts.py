@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from candidate.documents.evidence import Replay
+from candidate.judgement.gate.case import Case
 from candidate.judgement.gate.claims import Claim, exact, hold, needed
 from candidate.judgement.gate.measures import Measure
-from candidate.judgement.gate.rules import Case
 from candidate.judgement.gate.wording import about, confidence, number
 from candidate.judgement.intervals import MIN_UNITS, Share
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from candidate.documents.decision import Estimate
 from candidate.documents.evidence import ModelRole, StateAxes
@@ -17,9 +18,12 @@ from candidate.judgement.intervals import (
     design_effect,
     jackknife,
 )
-from candidate.judgement.metrics import METRICS, ZERO_RULE, Metric, errors_of
-from candidate.judgement.state import FIXED_POINT, LOSS_CAP, MODEL_STATISTICS, State, Totals
+from candidate.judgement.metrics import METRICS, Metric, errors_of
+from candidate.judgement.state import FIXED_POINT, LOSS_CAP, WEIGHT_STEP, ZERO_RULE, State, Totals
+from candidate.judgement.state.layout import LOSS_STATISTICS
 
+SIGNED = frozenset({"y", "sum_error"})
+"""Sums that may be below zero, as sums of columns may."""
 LARGEST = 2**53
 """Counts beyond this have no place in a JSON document, nor in any data we could have read."""
 
@@ -77,15 +81,36 @@ def too_few(units: int, what: str = "groups of units") -> str:
     return "" if units >= MIN_UNITS else f"only {units} {what}, at least {MIN_UNITS} are needed for any claim"
 
 
+def _largest(name: str, totals: Totals, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the most that a statistic can be in a bucket, whatever the rows were."""
+    of = {each: values[..., position] for position, each in enumerate(totals.names)}
+    n, kind = of["n"], name.partition(".")[0]
+    # Losses and squares are times the weight itself, counts are times the weight in steps.
+    weight = n / (WEIGHT_STEP if totals.weighted else 1)
+    endless = np.full(n.shape, np.inf)
+    loss = weight * FIXED_POINT
+    most = {
+        "w2": endless,
+        "rows": endless,
+        "brier": loss * (2 if totals.classes else 1),
+        **dict.fromkeys(("log_loss", "y", "y2", *LOSS_STATISTICS), loss * LOSS_CAP),
+        **dict.fromkeys(("cut", "cut_percent"), of["rows"] if totals.weighted else n),
+        **{f"tp{number}": of[f"n{number}"] for number in range(totals.classes)},
+    }
+    if "n_pos" in of:
+        most |= {"tp": of["n_pos"], "fp": n - of["n_pos"]}
+    return endless if ":" in kind else most.get(kind, n)
+
+
 def _contradictory(totals: Totals) -> bool:
     """Return whether counts cannot have come from rows, or are too large to be summed."""
     values = totals.values.astype(np.float64)
-    n, positive = values[..., totals.names.index("n")], values[..., totals.names.index("n_pos")]
-    most = {"n": n, "n_pos": n, "tp": positive, "fp": n - positive, "gained": n, "lost": n}
-    most |= {"log_loss": n * LOSS_CAP * FIXED_POINT, "brier": n * FIXED_POINT}
-    largest = np.stack([most[name.split(".")[0]] for name in totals.names], axis=-1)
-    possible = ((values >= 0) & (values <= largest)).all() and _histograms_agree(totals)
-    return not possible or bool((values.sum(axis=0) >= 2.0**63).any()) or float(n.sum()) > LARGEST
+    largest = np.stack([_largest(name, totals, values) for name in totals.names], axis=-1)
+    slack = FIXED_POINT * LOSS_CAP * totals.rows[..., np.newaxis] / WEIGHT_STEP if totals.weighted else 0.0
+    signed = np.array([name.partition(".")[0] in SIGNED or ":" in name for name in totals.names])
+    sizes = np.where(signed, np.abs(values), values)
+    possible = ((sizes >= 0) & (sizes <= largest + slack)).all() and _histograms_agree(totals)
+    return not possible or bool((sizes.sum(axis=0) >= 2.0**63).any()) or float(totals["n"].sum()) > LARGEST
 
 
 def _histograms_agree(totals: Totals) -> bool:
@@ -100,24 +125,38 @@ def _histograms_agree(totals: Totals) -> bool:
     return bool((summed == classes[:, np.newaxis, :].astype(np.float64)).all())
 
 
+def no_numbers(totals: Totals) -> str:
+    """Return why nothing can be said of these counts; empty if something can."""
+    if _contradictory(totals):
+        return "the counts contradict each other"
+    return "" if totals["n"].any() else "no rows"
+
+
 def _blank(metric: Metric, totals: Totals) -> Measure | None:
     """Return the measure of a slice of which nothing can be said, or None."""
-    if _contradictory(totals):
-        return Measure(metric.label, metric.unit, 0, 0, None, "the counts contradict each other")
-    if not totals["n"].any():
-        return Measure(metric.label, metric.unit, 0, 0, None, "no rows")
-    return None
+    nothing = no_numbers(totals)
+    return Measure(metric.label, metric.unit, 0, 0, None, nothing) if nothing else None
 
 
 def _measure(metric: Metric, totals: Totals, clustered: Jackknife, interval: Interval, few: str) -> Measure:
     """Return a measure with the first reason that forbids a claim."""
-    n, units = int(totals["n"].sum()), int((totals["n"] > 0).sum())
+    n, units = int(totals.rows.sum()), int((totals["n"] > 0).sum())
     if not math.isfinite(clustered.value):
         return Measure(metric.label, metric.unit, n, units, None, f"{metric.label} is undefined here (0/0)")
-    reason = too_few(units) or few
+    reason = too_few(units) or few or _cut(metric, totals)
     if not reason and not math.isfinite(clustered.se):
         reason = f"{metric.label} is undefined (0/0) as soon as one group of units is left out"
     return Measure(metric.label, metric.unit, n, units, interval, reason)
+
+
+def _cut(metric: Metric, totals: Totals) -> str:
+    """Return why losses that were cut off at the cap allow no claim; empty if none was."""
+    names = [name for name in totals.names if metric.cut is not None and name.partition(".")[0] == metric.cut]
+    rows = max((int(totals[name].sum()) for name in names), default=0)
+    if not rows:
+        return ""
+    cure = "hold another metric" if metric.cut == "cut_percent" else "give a larger [data] scale"
+    return f"the losses of {rows:,} rows are beyond what is counted, {cure}"
 
 
 def _few_differ(totals: Totals, metric: Metric, comparator: str, suffix: str) -> str:
@@ -126,10 +165,15 @@ def _few_differ(totals: Totals, metric: Metric, comparator: str, suffix: str) ->
     A spread estimated from a handful of units that differ is far too small, and without any it is
     zero; only models that agree in everything that was counted need no spread.
     """
-    differs = (totals[f"gained{suffix}"] + totals[f"lost{suffix}"]) > 0
-    apart = differs.copy()
-    for name in MODEL_STATISTICS:
-        apart |= totals[f"{name}.challenger"] != totals[f"{name}.{comparator}"]
+    apart = np.zeros(totals["n"].shape, dtype=bool)
+    for name in totals.names:
+        kind, _, model = name.partition(".")
+        if model == "challenger" and f"{kind}.{comparator}" in totals.names:
+            apart |= totals[name] != totals[f"{kind}.{comparator}"]
+    differs = apart
+    if f"gained{suffix}" in totals.names:
+        differs = (totals[f"gained{suffix}"] + totals[f"lost{suffix}"]) > 0
+        apart = apart | differs
     if not apart.any():
         return ""
     count = int((apart if metric.of_scores else differs).sum())
@@ -158,10 +202,11 @@ def gain(totals: Totals, metric: Metric | QualityMetric, comparator: str) -> Mea
     clustered = jackknife(difference(totals.without_each()), float(difference(whole)), occupied)
     suffix = f".{ZERO_RULE}" if comparator == ZERO_RULE else ""
     if metric in (METRICS["accuracy"], METRICS["error_rate"]):
-        gained, lost = int(whole[f"gained{suffix}"]), int(whole[f"lost{suffix}"])
-        n = int(whole["n"])
-        independent = ((gained + lost) / n - ((gained - lost) / n) ** 2) / n
-        score = PairedShare(gained, lost, n, design_effect(clustered, independent), max(clustered.df, 1))
+        rows, weight = int(whole.rows), int(whole["n"])
+        gained, lost = (int(whole[f"{side}{suffix}"]) * rows / weight for side in ("gained", "lost"))
+        independent = ((gained + lost) / rows - ((gained - lost) / rows) ** 2) / rows
+        effect = max(design_effect(clustered, independent), totals.unevenness)
+        score = PairedShare(gained, lost, rows, effect, max(clustered.df, 1))
         return _measure(metric, totals, clustered, score, "")
     return _measure(metric, totals, clustered, clustered, _few_differ(totals, metric, comparator, suffix))
 
@@ -181,13 +226,13 @@ def level(totals: Totals, metric: Metric | QualityMetric, model: str) -> Measure
     whole, occupied = totals.summed(), totals["n"] > 0
     clustered = jackknife(metric.of(totals.without_each(), model), float(metric.of(whole, model)), occupied)
     if metric.share is not None:
-        count, n = (int(value) for value in metric.share(whole, model))
+        count, n = (int(value) * int(whole.rows) / max(int(whole["n"]), 1) for value in metric.share(whole, model))
         share = count / max(n, 1)
-        effect = design_effect(clustered, share * (1 - share) / max(n, 1))
+        effect = max(design_effect(clustered, share * (1 - share) / max(n, 1)), totals.unevenness)
         return _measure(metric, totals, clustered, Share(count, n, effect), "")
     few = ""
     if not metric.of_scores:
-        wrong = int((errors_of(totals, model)[0] > 0).sum())
+        wrong = int((errors_of(totals, model)[0] > 0).sum())  # no metric of numbers comes here
         if wrong < MIN_UNITS:
             few = f"errors in only {wrong} groups of units, at least {MIN_UNITS} are needed for any claim"
     return _measure(metric, totals, clustered, clustered, few)
@@ -206,4 +251,4 @@ def estimate_metric(
         model: which model.
         alpha: one-sided error rate of each bound; bounds are null where too few units were seen.
     """
-    return level(state.totals(slice_index, axes.models), metric, model).estimate(alpha)
+    return level(state.totals(slice_index, axes.statistics), metric, model).estimate(alpha)

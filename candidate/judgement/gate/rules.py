@@ -2,28 +2,19 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from candidate.documents.decision import Estimate, Status
-from candidate.documents.evidence import Evidence, ModelRole, SliceKey
-from candidate.documents.policy import Limit, Policy, SliceRule, columns_of
-from candidate.judgement.calibration import calibration_of
-from candidate.judgement.catalogue import catalogue
+from candidate.documents.policy import Limit, SliceRule, columns_of
 from candidate.judgement.gate.answers import is_harmless, is_not_harmed, is_superior, is_within
-from candidate.judgement.gate.claims import Claim, Risk, exact
+from candidate.judgement.gate.case import OVERALL, Case
+from candidate.judgement.gate.claims import Claim, exact
 from candidate.judgement.gate.gaps import RATES_OF, gap
-from candidate.judgement.gate.measures import Measure, gain, level, too_few
+from candidate.judgement.gate.measures import Measure, level, too_few
 from candidate.judgement.intervals import Interval
 from candidate.judgement.latency import differs_from_itself, quantile_interval, ratio_interval
-from candidate.judgement.metrics import ZERO_RULE, Metric, with_zero_rule
-from candidate.judgement.state import State, Totals
 
-OVERALL = "overall"
 QUANTILES = {
     "latency_p50_ms": 0.50,
     "latency_p95_ms": 0.95,
@@ -31,66 +22,6 @@ QUANTILES = {
     "latency_p99_ratio": 0.99,
 }
 SIZES = {"size_bytes": "the bundle", "model_size_bytes": "the model"}
-
-
-@dataclass(frozen=True)
-class Case:
-    """Policy and evidence of one verdict.
-
-    Attributes:
-        policy: what must hold.
-        evidence: what was measured.
-        state: counts of the rows.
-        latency: durations in nanoseconds, shape (rounds, models, calls), if they were measured.
-    """
-
-    policy: Policy
-    evidence: Evidence
-    state: State
-    latency: NDArray[np.int64] | None
-
-    @property
-    def risk(self) -> Risk:
-        """The policy's error rates."""
-        return Risk(self.policy.alpha, self.policy.power)
-
-    def totals(self, index: int) -> Totals:
-        """Return the statistics of a slice by bucket."""
-        return self.state.totals(index, self.evidence.state.models)
-
-    @cached_property
-    def metrics(self) -> dict[str, Metric]:
-        """Every metric that the policy's rules may name."""
-        return catalogue(self.policy)
-
-    def over_champion(self, name: str, index: int) -> Measure:
-        """Return the challenger's gain over the champion in a slice."""
-        return gain(self.totals(index), self.metrics[name], "champion")
-
-    def over_zero_rule(self, name: str) -> Measure:
-        """Return the challenger's gain over the zero-rule on all rows."""
-        rate = self.evidence.challenger.train_label_mean
-        metric = self.metrics[name]
-        label = f"{metric.label} over the zero-rule"
-        if rate is None or not 0 <= rate <= 1:
-            why = "the bundle does not record the positive rate of its training set"
-            return Measure(label, metric.unit, 0, 0, None, why)
-        return replace(gain(with_zero_rule(self.totals(0), rate), metric, ZERO_RULE), label=label)
-
-    def durations(self, model: ModelRole) -> NDArray[np.int64] | None:
-        """Return a model's durations, shape (rounds, calls), if it was timed."""
-        axes = self.evidence.latency
-        if axes is None or self.latency is None or model not in axes.models:
-            return None
-        timed: NDArray[np.int64] = self.latency[:, axes.models.index(model), :]
-        return timed
-
-    def slices(self, *, by: tuple[str, ...], where: str | None) -> list[tuple[int, SliceKey]]:
-        """Return the slices that a rule selects, with their positions."""
-        keys = enumerate(self.evidence.state.slices)
-        if where is not None:
-            return [(index, key) for index, key in keys if key.where == where]
-        return [(index, key) for index, key in keys if key.where is None and key.by == by]
 
 
 def optimizing_claims(case: Case) -> Iterator[Claim]:
@@ -226,15 +157,3 @@ def _slice_rule(case: Case, rule: SliceRule, name: str, *, max_mde: float | None
             yield is_harmless(measure, rule.margin, case.risk, here)
         else:
             yield is_not_harmed(measure, rule.margin, max_mde, case.risk, here)
-
-
-def calibration_claims(case: Case) -> Iterator[Claim]:
-    """Hold the challenger's calibration error, if the policy limits it."""
-    rule = case.policy.calibration
-    if rule is None:
-        return
-    found = calibration_of(case.state, case.evidence.state, "challenger")
-    reason = "the calibration error is undefined" if found.interval is None else too_few(found.units)
-    measure = Measure("calibration error", "1", found.rows, found.units, found.interval, reason)
-    claim = Claim("calibration", "calibration", rule.metric, OVERALL, blocks=True, otherwise="open", why={})
-    yield is_within(measure, rule.max, "at most", case.risk, claim)

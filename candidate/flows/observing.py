@@ -1,0 +1,263 @@
+"""Turn a batch of rows and what models answer into counts, for each kind of task."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candidate.adapters import dataset
+from candidate.adapters.runtime import Session, scores_of
+from candidate.documents.evidence import ModelRole
+from candidate.documents.manifest import ModelSignature
+from candidate.documents.policy import Policy
+from candidate.documents.where import Scalar
+from candidate.errors import InputError
+from candidate.flows.slicing import Coded
+from candidate.judgement.state import (
+    COLUMN_CAP,
+    LOSS_CAP,
+    WEIGHT_CAP,
+    Layout,
+    State,
+    observe,
+    observe_classes,
+    observe_numbers,
+)
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+MEDIAN = 0.5
+
+
+@dataclass(frozen=True)
+class Model:
+    """A graph in its role, loaded, and what is needed to feed it."""
+
+    role: ModelRole
+    signature: ModelSignature
+    filled: frozenset[str]
+    session: Session
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows, read.
+
+    Attributes:
+        rows: Arrow record batch with the columns of the features and those read as numbers.
+        read: columns whose values are told apart.
+        first_row: number of the first row in its file, for messages.
+        data: the file.
+    """
+
+    rows: Any
+    read: Mapping[str, Coded]
+    first_row: int
+    data: Path
+
+    def place(self, column: str, where: NDArray[np.bool_]) -> str:
+        """Return where in the file the first of some rows is."""
+        return f"{self.data.name}, row {self.first_row + int(np.flatnonzero(where)[0])}, column {column}"
+
+    def numbers(self, column: str) -> Floats:
+        """Return a column as finite float64, shape (rows,).
+
+        Raises:
+            InputError: it holds something else, or a row misses its value.
+        """
+        return dataset.numbers(self.rows, column, first_row=self.first_row, where=self.data.name)
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Where a batch's rows are counted.
+
+    Attributes:
+        groups: for each rule that makes slices, shape (rows,): the row's slice, or -1.
+        n_slices: number of slices over all rules.
+        buckets: shape (rows,).
+        n_buckets: K.
+        bins: calibration bins.
+        ranked: slices whose scores are counted in histograms.
+        calibrated: slices that have calibration bins beside those of all rows.
+    """
+
+    groups: Sequence[Integers]
+    n_slices: int
+    buckets: Integers
+    n_buckets: int
+    bins: int
+    ranked: tuple[int, ...]
+    calibrated: tuple[int, ...]
+
+
+def layout_for(policy: Policy, models: Sequence[ModelRole], classes: int, *, constant: bool) -> Layout:
+    """Return what is counted under a policy.
+
+    Args:
+        policy: names task, weight and columns.
+        models: roles, the challenger first.
+        classes: number of classes, if the task has several.
+        constant: whether the bundle records the mean label, the zero-rule of numbers.
+    """
+    task = policy.kind_of_task
+    count = {"binary": 2, "regression": 0}.get(task, classes)
+    zero_rule = constant and task == "regression"
+    return Layout(tuple(models), task, count, policy.data.weight is not None, policy.summed, zero_rule)
+
+
+def observed(
+    batch: Batch, models: Sequence[Model], policy: Policy, at: Placing, *, constant: float | None, into: State | None
+) -> State:
+    """Score some rows and count them.
+
+    Args:
+        batch: the rows.
+        models: the challenger first.
+        policy: names task, label, weight and columns.
+        at: where they are counted.
+        constant: the zero-rule's answer, of numbers.
+        into: a State that nobody else holds, to be added to.
+
+    Raises:
+        InputError: a value does not fit, or a model gives no finite answer.
+    """
+    weights = _weights(batch, policy)
+    common: dict[str, Any] = {
+        "groups": at.groups,
+        "n_slices": at.n_slices,
+        "buckets": at.buckets,
+        "n_buckets": at.n_buckets,
+        "models": tuple(model.role for model in models),
+        "weights": weights,
+        "into": into,
+    }
+    if policy.kind_of_task == "regression":
+        scale = policy.data.scale or 1.0
+        return observe_numbers(
+            label=_true_numbers(batch, policy.data.label, scale),
+            answers=_answered_numbers(batch, models),
+            scale=scale,
+            quantile=policy.quantile or MEDIAN,
+            constant=constant,
+            **common,
+        )
+    signature = models[0].signature
+    label = _true_classes(batch, signature)
+    common |= {"bins": at.bins, "calibrated": at.calibrated}
+    if policy.kind_of_task == "multiclass":
+        probabilities, answers = _answered_classes(batch, models)
+        return observe_classes(label=label, probabilities=probabilities, answers=answers, **common)
+    scores, predicted = _answered(batch, models)
+    positive = label == signature.classes.index(signature.positive)
+    columns = {name: _bounded(batch, name, COLUMN_CAP) for name in policy.summed}
+    return observe(positive=positive, scores=scores, predicted=predicted, ranked=at.ranked, columns=columns, **common)
+
+
+def _weights(batch: Batch, policy: Policy) -> Floats | None:
+    """Return the weight of each row, if the policy names a column of them."""
+    column = policy.data.weight
+    if column is None:
+        return None
+    found = _bounded(batch, column, WEIGHT_CAP)
+    if (found < 0).any():
+        raise InputError("a weight below 0", where=batch.place(column, found < 0))
+    return found
+
+
+def _bounded(batch: Batch, column: str, most: float) -> Floats:
+    found = batch.numbers(column)
+    beyond = np.abs(found) > most
+    if beyond.any():
+        raise InputError(
+            f"larger than {most:,.0f}, which is the most that is counted exactly",
+            where=batch.place(column, beyond),
+            hint="divide the whole column, for example by its mean",
+        )
+    return found
+
+
+def _true_classes(batch: Batch, signature: ModelSignature) -> Integers:
+    """Return the position of each row's class, or say which row has no known class."""
+    label = batch.read[signature.label]
+    known: dict[Scalar | None, int] = {name: position for position, name in enumerate(signature.classes)}
+    for position, value in enumerate(label.values):
+        if value not in known:
+            raise InputError(
+                f"label {value!r} is none of the classes {', '.join(map(repr, signature.classes))}",
+                where=batch.place(signature.label, label.codes == position),
+            )
+    return np.array([known[value] for value in label.values], dtype=np.int64)[label.codes]
+
+
+def _true_numbers(batch: Batch, column: str, scale: float) -> Floats:
+    found = batch.numbers(column)
+    beyond = (found / scale) ** 2 > LOSS_CAP
+    if beyond.any():
+        raise InputError(
+            f"a label of {found[beyond][0]:g} is more than {LOSS_CAP**0.5:.3g} times [data] scale = {scale:g}",
+            where=batch.place(column, beyond),
+            hint="give about the largest label as the scale",
+        )
+    return found
+
+
+def _run(batch: Batch, model: Model) -> tuple[NDArray[Any], Floats | None, Mapping[str, NDArray[Any]]]:
+    """Return labels, the score if there is one, and all outputs of a graph."""
+    signature = model.signature
+    feeds = dataset.feeds(
+        batch.rows, signature.inputs, first_row=batch.first_row, where=batch.data.name, filled=model.filled
+    )
+    outputs = model.session.run(feeds)
+    return (*scores_of(signature, outputs), outputs)
+
+
+def _not_finite(batch: Batch, model: Model, what: str) -> InputError:
+    return InputError(
+        f"the {model.role} gives no finite {what} for some row from {batch.first_row} on", where=batch.data.name
+    )
+
+
+def _answered(batch: Batch, models: Sequence[Model]) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return scores and predictions of yes or no, each of shape (rows, models)."""
+    scores = np.empty((batch.rows.num_rows, len(models)), dtype=np.float64)
+    predicted = np.empty(scores.shape, dtype=bool)
+    for column, model in enumerate(models):
+        _, score, _ = _run(batch, model)
+        if score is None or model.signature.threshold is None or not np.isfinite(score).all():
+            raise _not_finite(batch, model, "score")
+        scores[:, column] = score
+        predicted[:, column] = score >= model.signature.threshold
+    return scores, predicted
+
+
+def _answered_classes(batch: Batch, models: Sequence[Model]) -> tuple[Floats, Integers]:
+    """Return probabilities, shape (rows, models, classes), and positions of the answers, shape (rows, models)."""
+    rows, classes = batch.rows.num_rows, models[0].signature.classes
+    probabilities = np.empty((rows, len(models), len(classes)), dtype=np.float64)
+    answers = np.full((rows, len(models)), -1, dtype=np.int64)
+    for column, model in enumerate(models):
+        labels, _, outputs = _run(batch, model)
+        found = outputs.get(model.signature.score_output or "")
+        if found is None or found.shape != (rows, len(classes)) or not np.isfinite(found).all():
+            raise _not_finite(batch, model, "probability of each class")
+        probabilities[:, column] = found
+        for position, name in enumerate(classes):
+            answers[labels == name, column] = position
+        if (answers[:, column] < 0).any():
+            raise _not_finite(batch, model, "answer that is one of its classes")
+    return probabilities, answers
+
+
+def _answered_numbers(batch: Batch, models: Sequence[Model]) -> Floats:
+    """Return the answers, shape (rows, models)."""
+    found = np.empty((batch.rows.num_rows, len(models)), dtype=np.float64)
+    for column, model in enumerate(models):
+        labels, _, _ = _run(batch, model)
+        if labels.shape != (len(found),) or not np.isfinite(labels.astype(np.float64)).all():
+            raise _not_finite(batch, model, "number")
+        found[:, column] = labels
+    return found

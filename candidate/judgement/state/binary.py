@@ -1,0 +1,162 @@
+"""Count rows that are answered yes or no."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candidate.documents.evidence import ModelRole
+from candidate.judgement.histograms import RANK_BINS, place_of
+from candidate.judgement.state import counting
+from candidate.judgement.state.counting import Chunk, Curve, add
+from candidate.judgement.state.layout import CELLS, COLUMN_STEP, LOSS_CAP, Layout
+from candidate.judgement.state.weighing import fixed, squares, steps, weighed
+from candidate.judgement.state.whole import State
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Truths = NDArray[np.bool_]
+
+
+def log_losses(positive: Truths, scores: Floats) -> Floats:
+    """Return the log loss of each row in nats, clipped at float64's epsilon and capped."""
+    smallest = np.finfo(np.float64).eps
+    likelihood = np.clip(np.where(positive, scores, 1.0 - scores), smallest, 1.0 - smallest)
+    losses: Floats = np.minimum(-np.log(likelihood), LOSS_CAP)
+    return losses
+
+
+def _cell_matrix(layout: Layout) -> Integers:
+    """Return which joint outcome (bit 0 the label, bit 1+i model i's answer) counts for what."""
+    names, models = layout.statistics, layout.models
+    cells = np.arange(2 ** (1 + len(models)))
+    label = cells & 1
+    answers = {model: (cells >> (1 + position)) & 1 for position, model in enumerate(models)}
+    matrix = np.zeros((len(cells), len(names)), dtype=np.int64)
+    matrix[:, names.index("n")] = 1
+    matrix[:, names.index("n_pos")] = label
+    for model, answer in answers.items():
+        matrix[:, names.index(f"tp.{model}")] = label & answer
+        matrix[:, names.index(f"fp.{model}")] = (1 - label) & answer
+    if len(models) > 1:
+        right, other = (answers[role] == label for role in ("challenger", "champion"))
+        matrix[:, names.index("gained")] = right & ~other
+        matrix[:, names.index("lost")] = other & ~right
+    return matrix
+
+
+def _column_sums(
+    layout: Layout, columns: Mapping[str, Floats], positive: Truths, predicted: Truths, weights: Floats | None
+) -> dict[int, Floats]:
+    """Return what each row adds to the sums of columns by outcome, by position of the statistic."""
+    found = {}
+    for name in layout.columns:
+        values = weighed(np.rint(columns[name] * COLUMN_STEP), weights)
+        for position, model in enumerate(layout.models):
+            said = predicted[:, position]
+            outcomes = (positive & said, ~positive & said, positive & ~said, ~positive & ~said)
+            for cell, holds in zip(CELLS, outcomes, strict=True):
+                found[layout.statistics.index(f"{cell}:{name}.{model}")] = np.where(holds, values, 0.0)
+    return found
+
+
+def _chunk(
+    layout: Layout,
+    positive: Truths,
+    scores: Floats,
+    predicted: Truths,
+    *,
+    bins: int,
+    ranked: bool,
+    weights: Floats | None,
+    columns: Mapping[str, Floats],
+) -> Chunk:
+    """Return what each row of a chunk adds, computed block by block so that it stays in the processor's cache."""
+    rows, names, models = len(positive), layout.statistics, layout.models
+    cell = positive.astype(np.int64)
+    losses = {(loss, model): np.empty(rows) for model in models for loss in ("log_loss", "brier")}
+    places = np.empty((len(models), rows), dtype=np.int64)
+    sums = np.empty((len(models), 2, rows))
+    ranks = np.empty((len(models), rows if ranked else 0), dtype=np.int64)
+    for column, model in enumerate(models):
+        cell += predicted[:, column].astype(np.int64) << (1 + column)
+        log_loss, brier = losses["log_loss", model], losses["brier", model]
+        for start in range(0, rows, counting.BLOCK_ROWS):
+            here = slice(start, start + counting.BLOCK_ROWS)
+            label = positive[here]
+            weight = None if weights is None else weights[here]
+            # contiguous, so that the logarithm takes one code path wherever the rows were cut
+            score = np.ascontiguousarray(scores[here, column], dtype=np.float64)
+            log_loss[here] = weighed(fixed(log_losses(label, score)), weight)
+            np.clip(score, 0.0, 1.0, out=score)
+            brier[here] = weighed(fixed((score - label) ** 2), weight)
+            sums[column, 0, here] = weighed(fixed(score), weight)
+            sums[column, 1, here] = weighed(fixed(score * score), weight)
+            places[column, here] = np.minimum((score * bins).astype(np.int64), bins - 1) * 2 + label
+            if ranked:
+                ranks[column, here] = label * RANK_BINS + place_of(score)
+    whole = {names.index(f"{loss}.{model}"): values for (loss, model), values in losses.items()}
+    return Chunk(
+        codes=[(cell, _cell_matrix(layout))],
+        sums={**whole, **_column_sums(layout, columns, positive, predicted, weights), **squares(layout, weights)},
+        curves=[Curve(0, position, places[position], (part[0], part[1])) for position, part in enumerate(sums)],
+        ranks=list(ranks),
+        weight=None if weights is None else steps(weights),
+        plain=None if weights is None else names.index("rows"),
+    )
+
+
+def observe(
+    *,
+    positive: Truths,
+    scores: Floats,
+    predicted: Truths,
+    groups: Sequence[Integers],
+    n_slices: int,
+    buckets: Integers,
+    n_buckets: int,
+    models: tuple[ModelRole, ...],
+    bins: int,
+    ranked: tuple[int, ...] = (),
+    calibrated: tuple[int, ...] = (),
+    weights: Floats | None = None,
+    columns: Mapping[str, Floats] | None = None,
+    into: State | None = None,
+) -> State:
+    """Count rows.
+
+    Args:
+        positive: shape (rows,): whether the row has the positive class.
+        scores: shape (rows, models): probability of the positive class, finite.
+        predicted: shape (rows, models): whether the model answers positive.
+        groups: for each rule that makes slices, shape (rows,): the row's slice, or -1.
+        n_slices: number of slices over all rules.
+        buckets: shape (rows,), from ``buckets_of``.
+        n_buckets: K.
+        models: role of each column of scores and predictions.
+        bins: equal-width calibration bins over [0, 1].
+        ranked: slices whose scores are counted in histograms.
+        calibrated: slices that have calibration bins beside those of all rows.
+        weights: shape (rows,), in [0, ``WEIGHT_CAP``]; None where each row counts as one.
+        columns: numbers to be summed by outcome, each of shape (rows,), at most ``COLUMN_CAP`` in size.
+        into: a State with these axes that nobody else holds: its own arrays are added to, and it is returned.
+    """
+    columns = columns or {}
+    layout = Layout(models, weighted=weights is not None, columns=tuple(columns))
+    state = into or State.zeros(
+        layout, slices=n_slices, buckets=n_buckets, bins=bins, ranked=ranked, calibrated=calibrated
+    )
+    for start in range(0, len(positive), counting.CHUNK_ROWS):
+        rows = slice(start, start + counting.CHUNK_ROWS)
+        chunk = _chunk(
+            layout,
+            positive[rows],
+            scores[rows],
+            predicted[rows],
+            bins=bins,
+            ranked=bool(ranked),
+            weights=None if weights is None else weights[rows],
+            columns={name: values[rows] for name, values in columns.items()},
+        )
+        add(state, chunk, buckets[rows], [group[rows] for group in groups])
+    return state
