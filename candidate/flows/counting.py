@@ -25,7 +25,8 @@ from candidate.errors import InputError
 from candidate.flows.observing import Batch, Model, Placing, observed
 from candidate.flows.slicing import Coded, Slicer, coded
 from candidate.judgement.buckets import buckets_of
-from candidate.judgement.state import State
+from candidate.judgement.state import WEIGHT_STEP, State
+from candidate.judgement.state.layout import MOST_ROWS, MOST_WEIGHT
 
 BATCH_ROWS = 65_536
 
@@ -126,8 +127,21 @@ def merged(parts: Sequence[Counted], task: Task) -> Counted:
     total = parts[0].state.placed(numbers[0], slices, ranked, calibrated)
     for part, moved in zip(parts[1:], numbers[1:], strict=True):
         total = total + part.state.placed(moved, slices, ranked, calibrated)
+    _check_size(total, task)
     units: frozenset[Any] = frozenset().union(*(part.units for part in parts))
     return Counted(total, slicer, sum(part.rows for part in parts), units)
+
+
+def _check_size(state: State, task: Task) -> None:
+    """Refuse more rows, or more weight, than whole numbers of 64 bits can sum the largest losses of."""
+    weighted, counted = task.policy.data.weight is not None, float(state.counts[0, :, 0].sum(dtype=np.float64))
+    if counted > (MOST_WEIGHT * WEIGHT_STEP if weighted else MOST_ROWS):
+        what, most = ("the weights sum to", MOST_WEIGHT) if weighted else ("there are", MOST_ROWS)
+        raise InputError(
+            f"{what} more than {most:,}",
+            where=task.data.name,
+            hint="divide all weights by one number" if weighted else "measure a random part of the units",
+        )
 
 
 def _units(unit: Coded, first_row: int, task: Task) -> NDArray[np.int64]:
@@ -170,6 +184,7 @@ def counting(task: Task, models: Sequence[Model], part: Part) -> Iterator[Counte
         here = Batch(batch, read, first_row, task.data)
         total = observed(here, models, policy, at, constant=task.constant, into=total)
         rows += batch.num_rows
+        _check_size(total, task)
         yield Counted(total, slicer, rows, frozenset())
     if total is not None:
         yield Counted(total, slicer, rows, frozenset(units))

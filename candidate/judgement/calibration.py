@@ -17,22 +17,22 @@ from candidate.judgement.intervals import MIN_UNITS, Jackknife, jackknife
 from candidate.judgement.state import FIXED_POINT, WEIGHT_STEP, State
 
 
-def debiased_square(bins: NDArray[np.int64] | NDArray[np.float64], unevenness: float = 1.0) -> NDArray[np.float64]:
+def debiased_square(bins: NDArray[np.int64] | NDArray[np.float64], grain: float = 1.0) -> NDArray[np.float64]:
     """Return the squared calibration error, the noise of finite bins taken out; may be below 0.
 
     ``sum_b n_b/n [(p_b - y_b)^2 - y_b (1 - y_b) / (n_b - 1)]`` over the bins with at least two rows.
 
     Args:
         bins: shape (..., bins, 4), the last axis as ``BIN_STATISTICS``.
-        unevenness: how many weighted rows tell as much as one; 1 where rows have no weights.
+        grain: how much weight tells as much as one row; 1 where rows have no weights.
 
     Source: Kumar, Liang and Ma 2019, "Verified uncertainty calibration".
     """
-    n = bins[..., 0] / unevenness
+    n = bins[..., 0] / grain
     used = n > 1
     rows = np.where(used, n, 2.0)
-    predicted = bins[..., 1] / (FIXED_POINT * unevenness) / rows
-    observed = bins[..., 2] / unevenness / rows
+    predicted = bins[..., 1] / (FIXED_POINT * grain) / rows
+    observed = bins[..., 2] / grain / rows
     squares = (predicted - observed) ** 2 - observed * (1 - observed) / (rows - 1)
     weights = np.where(used, n, 0.0)
     total = weights.sum(axis=-1)
@@ -154,8 +154,8 @@ def calibration_of(state: State, axes: StateAxes, model: ModelRole, panel: int =
     step = WEIGHT_STEP if axes.weighted else 1
     bins = state.bins[panel, curve, :, axes.models.index(model)] / np.array([step, 1, step, 1])
     occupied = bins[:, :, 0].sum(axis=1) > 0
-    total, even = bins.sum(axis=0), totals.unevenness
-    square = jackknife(debiased_square(total - bins, even), float(debiased_square(total, even)), occupied)
+    total, grain = bins.sum(axis=0), totals.grain
+    square = jackknife(debiased_square(total - bins, grain), float(debiased_square(total, grain)), occupied)
     large = jackknife(_in_the_large(total - bins), float(_in_the_large(total)), occupied)
     whole = bool((bins >= 0).all())
     return Calibration(

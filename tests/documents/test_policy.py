@@ -197,3 +197,74 @@ def test_a_policy_knows_whose_scores_need_a_histogram() -> None:
 
     assert ranked.ranked == (((), None), (("sex",), None), ((), "age > 30"))
     assert read("").ranked == ()
+
+
+NUMBERS = """
+task = "regression"
+quantile = 0.9
+[data]
+label = "delay"
+unit = "day"
+scale = 600.0
+weight = "passengers"
+[optimizing]
+metric = "pinball"
+require = "superior"
+min_gain = 0.5
+[calibration]
+in_the_large = 2.0
+by = ["origin", "carrier"]
+"""
+
+
+def test_a_policy_of_numbers_reads_its_label_as_one() -> None:
+    """What is told apart, and what is a number, are read in two ways."""
+    policy = Policy.from_toml(NUMBERS, where="policy.toml")
+
+    assert policy.kind_of_task == "regression"
+    assert policy.columns == ("day", "origin", "carrier")
+    assert policy.numbers == ("delay", "passengers")
+    assert Policy.from_bytes(policy.to_bytes()) == policy
+
+
+def test_what_a_policy_does_not_use_leaves_its_bytes_as_they_were() -> None:
+    """A policy of yesterday has the digest of yesterday."""
+    written = read("").to_bytes()
+
+    for key in (b"task", b"quantile", b"weight", b"scale", b"in_the_large"):
+        assert key not in written
+
+
+def test_a_metric_of_its_own_may_sum_columns() -> None:
+    """Each column once, and every one is read as numbers."""
+    own = OWN.replace("tp / n", "(amount[fn] + 3 * fee[selected]) / n - amount[positive] / n")
+
+    assert read(own).numbers == ("amount", "fee")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('metric = "pinball"', 'metric = "log_loss"', "log_loss is no metric of a regression task"),
+        ("scale = 600.0", "", "scale is for task = 'regression'"),
+        ("quantile = 0.9", "", "pinball and quantile go together"),
+        ("in_the_large = 2.0", "in_the_large = 2.0\nmax = 0.1", "a regression, which takes in_the_large alone"),
+        ("in_the_large = 2.0", "", "a regression takes in_the_large"),
+    ],
+)
+def test_a_policy_fits_its_task(before: str, after: str, message: str) -> None:
+    """A metric that the task does not have is an error, never a pass."""
+    assert before in NUMBERS
+    with pytest.raises(InputError, match=message):
+        Policy.from_toml(NUMBERS.replace(before, after), where="policy.toml")
+
+
+def test_several_classes_have_their_own_metrics() -> None:
+    """Averages over classes are theirs; a false positive is of yes and no alone."""
+    several = HEAD.replace("log_loss", "f1_macro")
+
+    assert Policy.from_toml('task = "multiclass"' + several, where="policy").kind_of_task == "multiclass"
+    with pytest.raises(InputError, match="f1_macro is no metric of a binary task"):
+        Policy.from_toml(several, where="policy")
+    with pytest.raises(InputError, match=r"custom\.own is no metric of a multiclass task"):
+        Policy.from_toml('task = "multiclass"' + HEAD.replace("log_loss", "custom.own") + OWN, where="policy")

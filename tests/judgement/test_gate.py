@@ -463,6 +463,15 @@ def test_arrays_that_the_evidence_does_not_describe_are_refused() -> None:
     with pytest.raises(IntegrityError, match="the evidence says None"):
         judge(policy(), found.evidence.model_copy(update={"latency": None}), found.arrays)
     axes = found.evidence.state
+    for counted in ({"weighted": True, "statistics": Layout(BOTH, weighted=True).statistics}, {"columns": ("x",)}):
+        with pytest.raises(IntegrityError):
+            verdict(found.changed(state=axes.model_copy(update=counted)))
+    with pytest.raises(IntegrityError, match="not counted as the policy asks"):
+        judge(policy(data={"label": "late", "unit": "day", "weight": "w"}), found.evidence, found.arrays)
+    with pytest.raises(IntegrityError, match="bins are not those"):
+        verdict(found.changed(state=axes.model_copy(update={"calibrated": (1,)})))
+    with pytest.raises(IntegrityError, match="axes of the state"):
+        verdict(found.changed(state=axes.model_copy(update={"task": "anomaly"})))
     for change in ({"models": BOTH[::-1]}, {"statistics": axes.statistics[::-1]}, {"slices": ()}):
         with pytest.raises(IntegrityError, match="axes of the state"):
             verdict(found.changed(state=axes.model_copy(update=change)))

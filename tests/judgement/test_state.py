@@ -145,6 +145,9 @@ def test_states_add_subtract_widen_and_reorder() -> None:
     assert wide.counts.shape[0] == 6
     assert np.array_equal(wide.counts[:4], first.counts)
     assert not wide.counts[4:].any()
+    ranked = first.placed(range(4), 6, (1, 5), (3,))
+    assert (ranked.histograms.shape[0], ranked.bins.shape[0]) == (2, 2)
+    assert not ranked.histograms.any()
     assert np.array_equal(first.reordered([2, 0, 1, 3]).counts, first.counts[[2, 0, 1, 3]])
 
 

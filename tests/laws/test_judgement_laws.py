@@ -116,6 +116,41 @@ def test_any_counts_get_a_verdict(
     assert judge(rules, found.evidence, found.arrays).outcome in {"no-go", "inconclusive"}
 
 
+OTHERS = {
+    "multiclass": policy(task="multiclass", optimizing={"metric": "f1_macro", "require": "superior", "min_gain": 0.01}),
+    "regression": policy(
+        task="regression",
+        quantile=0.9,
+        data={"label": "late", "unit": "day", "scale": 1.0, "weight": "w"},
+        optimizing={"metric": "r2", "require": "non_inferior", "margin": 0.01},
+        satisficing=[{"metric": name, "max": 0.5, "by": "origin"} for name in ("mape", "pinball", "rmse")],
+        calibration={"in_the_large": 0.1, "by": "origin"},
+    ),
+}
+
+
+@FAST
+@given(st.data())
+def test_any_counts_of_classes_and_numbers_get_a_verdict(data: st.DataObject) -> None:
+    """Judging is total for every task: nonsense is never a crash and never a go."""
+    task = data.draw(st.sampled_from(sorted(OTHERS)))
+    layout = Layout(BOTH, "multiclass", 3) if task == "multiclass" else Layout(BOTH, "regression", 0, weighted=True)
+    small = st.integers(-3, 60) | st.integers(0, 2**40) | st.integers(-(2**63), 2**63 - 1)
+    counts = data.draw(hnp.arrays(np.int64, (3, 24, len(layout.statistics)), elements=small))
+    bins = data.draw(hnp.arrays(np.int64, (1, layout.curves, 24, 2, 4, 4), elements=small))
+    found = world(State(counts, bins))
+    axes = found.evidence.state.model_copy(
+        update={
+            "task": task,
+            "statistics": layout.statistics,
+            "classes": ("a", "b", "c") if task == "multiclass" else (),
+            "weighted": layout.weighted,
+        }
+    )
+
+    assert judge(OTHERS[task], found.changed(state=axes).evidence, found.arrays).outcome in {"no-go", "inconclusive"}
+
+
 @FAST
 @given(
     plain=hnp.arrays(np.int64, (2, 24, 9), elements=st.integers(0, 4)),

@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
-from candidate.judgement.state import State, observe
+from candidate.judgement.state import State, observe, observe_classes, observe_numbers
 from candidate.judgement.state import counting as module
 from tests.judgement.worlds import BOTH
 
@@ -57,3 +59,42 @@ def test_a_thousand_random_shardings_have_one_digest() -> None:
         module.CHUNK_ROWS, module.BLOCK_ROWS = before
 
     assert seen == {expected}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_classes_and_numbers_have_one_digest_too(task: str, *, weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows in any order, in any number of parts, chunked at any size; calibration bins of a slice included."""
+    rng = np.random.default_rng(12)
+    rows, number = 300, task == "regression"
+    shares = rng.dirichlet(np.ones(4), (rows, 2))
+    table: dict[str, Any] = {"group": rng.integers(-1, 3, rows), "bucket": rng.integers(0, 16, rows)}
+    table["label"] = rng.normal(size=rows) if number else rng.integers(0, 4, rows)
+    table["answers"] = rng.normal(size=(rows, 2)) if number else shares.argmax(axis=2)
+    table["group"][table["group"] == 0] = 2
+    weights = rng.gamma(1.0, 50.0, rows)
+
+    def counted(part: NDArray[np.int64]) -> State:
+        common: dict[str, Any] = {
+            "label": table["label"][part],
+            "answers": table["answers"][part],
+            "groups": [np.zeros(len(part), dtype=np.int64), table["group"][part]],
+            "n_slices": 3,
+            "buckets": table["bucket"][part],
+            "n_buckets": 16,
+            "models": BOTH,
+            "weights": weights[part] if weighted else None,
+        }
+        if number:
+            return observe_numbers(**common, scale=2.0, quantile=0.8, constant=0.1)
+        return observe_classes(**common, probabilities=shares[part], bins=5, calibrated=(1, 2))
+
+    expected = counted(np.arange(rows)).digest
+    for _ in range(60):
+        monkeypatch.setattr(module, "CHUNK_ROWS", int(rng.integers(20, 400)))
+        order = rng.permutation(rows)
+        parts = [counted(part) for part in np.split(order, np.sort(rng.integers(0, rows, 4)))]
+        while len(parts) > 1:
+            one, other = parts.pop(int(rng.integers(len(parts)))), parts.pop()
+            parts.append(other + one)
+        assert parts[0].digest == expected

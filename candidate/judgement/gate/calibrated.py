@@ -28,7 +28,7 @@ def calibration_claims(case: Case) -> Iterator[Claim]:
     layout = Layout.of(case.evidence.state)
     places = list(enumerate(_places(case, rule, claim.slice or OVERALL)))
     if rule.by is not None and len(places) == 1:
-        yield replace(claim, why={"open": f"no slice of {' & '.join(columns_of(rule.by))} has rows"})
+        yield replace(claim, slice=None, why={"open": f"no slice of {' & '.join(columns_of(rule.by))} has rows"})
     for panel, name in places:
         for curve in range(layout.curves if layout is not None else 0):
             found = calibration_of(case.state, case.evidence.state, "challenger", panel, curve)
@@ -49,10 +49,9 @@ def _named(case: Case, name: str, curve: int) -> str:
 
 
 def _held(case: Case, rule: CalibrationRule, found: Calibration, claim: Claim) -> Iterator[Claim]:
-    if rule.max is not None:
-        reason = "the calibration error is undefined" if found.interval is None else too_few(found.units)
-        measure = Measure("calibration error", "1", found.rows, found.units, found.interval, reason)
-        yield is_within(measure, rule.max, "at most", case.risk, claim)
+    reason = "the calibration error is undefined" if found.interval is None else too_few(found.units)
+    measure = Measure("calibration error", "1", found.rows, found.units, found.interval, reason)
+    yield is_within(measure, rule.max or 0.0, "at most", case.risk, claim)
     if rule.in_the_large is not None:
         interval: Interval | None = found.in_the_large
         reason = "the mean prediction is undefined" if interval is None else too_few(found.units)

@@ -143,16 +143,15 @@ def _measure(metric: Metric, totals: Totals, clustered: Jackknife, interval: Int
     n, units = int(totals.rows.sum()), int((totals["n"] > 0).sum())
     if not math.isfinite(clustered.value):
         return Measure(metric.label, metric.unit, n, units, None, f"{metric.label} is undefined here (0/0)")
-    reason = too_few(units) or few or _cut(metric, totals)
+    reason = too_few(units) or few
     if not reason and not math.isfinite(clustered.se):
         reason = f"{metric.label} is undefined (0/0) as soon as one group of units is left out"
     return Measure(metric.label, metric.unit, n, units, interval, reason)
 
 
-def _cut(metric: Metric, totals: Totals) -> str:
-    """Return why losses that were cut off at the cap allow no claim; empty if none was."""
-    names = [name for name in totals.names if metric.cut is not None and name.partition(".")[0] == metric.cut]
-    rows = max((int(totals[name].sum()) for name in names), default=0)
+def _cut(metric: Metric, totals: Totals, *models: str) -> str:
+    """Return why losses that were cut off at the cap allow no claim of these models; empty if none was."""
+    rows = 0 if metric.cut is None else max(int(totals[f"{metric.cut}.{model}"].sum()) for model in models)
     if not rows:
         return ""
     cure = "hold another metric" if metric.cut == "cut_percent" else "give a larger [data] scale"
@@ -208,7 +207,8 @@ def gain(totals: Totals, metric: Metric | QualityMetric, comparator: str) -> Mea
         effect = max(design_effect(clustered, independent), totals.unevenness)
         score = PairedShare(gained, lost, rows, effect, max(clustered.df, 1))
         return _measure(metric, totals, clustered, score, "")
-    return _measure(metric, totals, clustered, clustered, _few_differ(totals, metric, comparator, suffix))
+    few = _few_differ(totals, metric, comparator, suffix) or _cut(metric, totals, "challenger", comparator)
+    return _measure(metric, totals, clustered, clustered, few)
 
 
 def level(totals: Totals, metric: Metric | QualityMetric, model: str) -> Measure:
@@ -230,7 +230,7 @@ def level(totals: Totals, metric: Metric | QualityMetric, model: str) -> Measure
         share = count / max(n, 1)
         effect = max(design_effect(clustered, share * (1 - share) / max(n, 1)), totals.unevenness)
         return _measure(metric, totals, clustered, Share(count, n, effect), "")
-    few = ""
+    few = _cut(metric, totals, model)
     if not metric.of_scores:
         wrong = int((errors_of(totals, model)[0] > 0).sum())  # no metric of numbers comes here
         if wrong < MIN_UNITS:

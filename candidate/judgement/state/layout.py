@@ -38,12 +38,16 @@ WEIGHT_STEP = 2**20
 """A weight counts as ``round(weight * WEIGHT_STEP)`` rows; so do all counts where rows have weights."""
 WEIGHT_CAP = 2.0**16
 """No weight may be larger."""
-SQUARE_STEP = 2**10
+SQUARE_STEP = 2**20
 """Squared weights are stored as ``round(weight ** 2 * SQUARE_STEP)``."""
-COLUMN_STEP = 2**20
+COLUMN_STEP = 2**16
 """Values of a column are stored as ``round(value * COLUMN_STEP)``."""
-COLUMN_CAP = 2.0**26
+COLUMN_CAP = 2.0**20
 """No value of a column may be larger in size."""
+MOST_ROWS = 2**28
+"""More rows of the largest loss would not fit into 64 bits."""
+MOST_WEIGHT = 2**27
+"""Nor would more weight, with the largest loss or column."""
 
 
 @dataclass(frozen=True)

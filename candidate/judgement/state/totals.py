@@ -44,12 +44,16 @@ class Totals:
         return self["rows"] if self.weighted else self["n"]
 
     @property
+    def grain(self) -> float:
+        """How much weight tells as much as one row would: 1 without weights (Kish 1965)."""
+        weight = float(self["n"].sum()) / WEIGHT_STEP
+        return float(self["w2"].sum()) / SQUARE_STEP / weight if self.weighted and weight > 0 else 1.0
+
+    @property
     def unevenness(self) -> float:
-        """How much wider uneven weights make a variance than even ones: 1 without weights (Kish 1965)."""
-        if not self.weighted:
-            return 1.0
-        weight, squares = float(self["n"].sum()) / WEIGHT_STEP, float(self["w2"].sum()) / SQUARE_STEP
-        return max(1.0, float(self.rows.sum()) * squares / weight**2) if weight > 0 else 1.0
+        """How much wider uneven weights make a variance than even ones: 1 without weights."""
+        weight = float(self["n"].sum()) / WEIGHT_STEP
+        return max(1.0, float(self.rows.sum()) * self.grain / weight) if self.weighted and weight > 0 else 1.0
 
     def stacked(self, kind: str, suffix: str, count: int) -> NDArray[np.int64]:
         """Return a statistic of each class along a last axis, shape (..., count)."""
