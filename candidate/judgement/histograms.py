@@ -29,8 +29,12 @@ def place_of(scores: Floats, bins: int = RANK_BINS) -> Counts:
         bins: an even number.
     """
     clipped = np.clip(scores, 0.0, 1.0)
-    root = np.sqrt(np.minimum(clipped, 1.0 - clipped) * 0.5)
-    place = np.minimum((root * bins).astype(np.int64), bins // 2 - 1)
+    root = np.minimum(clipped, 1.0 - clipped)
+    root *= 0.5
+    np.sqrt(root, out=root)
+    root *= bins
+    np.minimum(root, bins // 2 - 1, out=root)
+    place = root.astype(np.int64)
     mirrored: Counts = np.where(clipped > 0.5, bins - 1 - place, place)  # noqa: PLR2004 - one half
     return mirrored
 
@@ -38,30 +42,31 @@ def place_of(scores: Floats, bins: int = RANK_BINS) -> Counts:
 def count_histograms(
     histograms: Counts,
     ranked: Sequence[int],
-    cells: Sequence[Counts],
+    cell: Counts,
     groups: Sequence[Counts],
     weight: Floats | None = None,
 ) -> None:
-    """Add a chunk of rows to the histograms, in place.
+    """Add a chunk of rows to the histograms of one model, in place.
 
     Args:
-        histograms: shape (ranked slices, buckets, models, 2, RANK_BINS).
+        histograms: shape (ranked slices, buckets, 2, RANK_BINS).
         ranked: which slice each of them counts.
-        cells: for each model, shape (rows,), the row's place in (buckets, 2, RANK_BINS), as one number.
+        cell: shape (rows,), the row's place in (buckets, 2, RANK_BINS), as one number.
         groups: for each rule, shape (rows,), the row's slice or -1.
         weight: shape (rows,): what each row counts, in whole numbers that sum to less than 2**53; None for one each.
     """
-    shape = (histograms.shape[1], *histograms.shape[3:])
+    shape = histograms.shape[1:]
     size = math.prod(shape)
     for group in groups:
         present = np.bincount(group + 1, minlength=1)
         for position, number in enumerate(ranked):
             rows = present[number + 1] if number + 1 < len(present) else 0
-            here = None if rows in {0, len(group)} else group == number
-            for model, cell in enumerate(cells if rows else []):
-                weights = weight if here is None or weight is None else weight[here]
-                counted = np.bincount(cell if here is None else cell[here], weights=weights, minlength=size)
-                histograms[position, :, model] += counted.reshape(shape).astype(np.int64, copy=False)
+            if not rows:
+                continue
+            here = None if rows == len(group) else group == number
+            weights = weight if here is None or weight is None else weight[here]
+            counted = np.bincount(cell if here is None else cell[here], weights=weights, minlength=size)
+            histograms[position] += counted.reshape(shape).astype(np.int64, copy=False)
 
 
 def _divided(above: Floats, below: Floats) -> Floats:

@@ -10,20 +10,29 @@ from candidate.judgement.histograms import RANK_BINS, place_of
 from candidate.judgement.state import counting
 from candidate.judgement.state.counting import Chunk, Curve, add
 from candidate.judgement.state.layout import CELLS, COLUMN_STEP, LOSS_CAP, Layout
+from candidate.judgement.state.scratch import scratch
 from candidate.judgement.state.weighing import fixed, squares, steps, weighed
 from candidate.judgement.state.whole import State
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Truths = NDArray[np.bool_]
+_SMALLEST = float(np.finfo(np.float64).eps)
 
 
 def log_losses(positive: Truths, scores: Floats) -> Floats:
     """Return the log loss of each row in nats, clipped at float64's epsilon and capped."""
-    smallest = np.finfo(np.float64).eps
-    likelihood = np.clip(np.where(positive, scores, 1.0 - scores), smallest, 1.0 - smallest)
-    losses: Floats = np.minimum(-np.log(likelihood), LOSS_CAP)
-    return losses
+    return _log_losses(1.0 - positive.astype(np.float64), scores)
+
+
+def _log_losses(negative: Floats, scores: Floats) -> Floats:
+    """Return log losses, given 1 for each row of the negative class and 0 for the others."""
+    losses = scores - negative
+    np.abs(losses, out=losses)  # the true class's probability: p, or 1 - p, rounded as that is
+    np.clip(losses, _SMALLEST, 1.0 - _SMALLEST, out=losses)
+    np.log(losses, out=losses)
+    np.negative(losses, out=losses)
+    return np.minimum(losses, LOSS_CAP, out=losses)
 
 
 def _cell_matrix(layout: Layout) -> Integers:
@@ -73,28 +82,35 @@ def _chunk(
 ) -> Chunk:
     """Return what each row of a chunk adds, computed block by block so that it stays in the processor's cache."""
     rows, names, models = len(positive), layout.statistics, layout.models
-    cell = positive.astype(np.int64)
-    losses = {(loss, model): np.empty(rows) for model in models for loss in ("log_loss", "brier")}
-    places = np.empty((len(models), rows), dtype=np.int64)
-    sums = np.empty((len(models), 2, rows))
-    ranks = np.empty((len(models), rows if ranked else 0), dtype=np.int64)
+    cell: Integers = scratch("cell", rows, dtype=np.int64)
+    cell[:] = positive
+    losses = {(loss, model): scratch(f"{loss}.{model}", rows) for model in models for loss in ("log_loss", "brier")}
+    places: Integers = scratch("places", len(models), rows, dtype=np.int64)
+    sums: Floats = scratch("sums", len(models), 2, rows)
+    ranks: Integers = scratch("ranks", len(models), rows if ranked else 0, dtype=np.int64)
     for column, model in enumerate(models):
-        cell += predicted[:, column].astype(np.int64) << (1 + column)
         log_loss, brier = losses["log_loss", model], losses["brier", model]
         for start in range(0, rows, counting.BLOCK_ROWS):
             here = slice(start, start + counting.BLOCK_ROWS)
-            label = positive[here]
+            # Made numbers first: arithmetic of truth values with numbers is slow.
+            label, bit = positive[here].astype(np.float64), positive[here].astype(np.int64)
             weight = None if weights is None else weights[here]
+            cell[here] += predicted[here, column].astype(np.int64) << (1 + column)
             # contiguous, so that the logarithm takes one code path wherever the rows were cut
             score = np.ascontiguousarray(scores[here, column], dtype=np.float64)
-            log_loss[here] = weighed(fixed(log_losses(label, score)), weight)
+            log_loss[here] = weighed(fixed(_log_losses(1.0 - label, score)), weight)
             np.clip(score, 0.0, 1.0, out=score)
-            brier[here] = weighed(fixed((score - label) ** 2), weight)
+            away = score - label
+            brier[here] = weighed(fixed(away * away), weight)
             sums[column, 0, here] = weighed(fixed(score), weight)
             sums[column, 1, here] = weighed(fixed(score * score), weight)
-            places[column, here] = np.minimum((score * bins).astype(np.int64), bins - 1) * 2 + label
+            place = (score * bins).astype(np.int64)
+            np.minimum(place, bins - 1, out=place)
+            place *= 2
+            place += bit
+            places[column, here] = place
             if ranked:
-                ranks[column, here] = label * RANK_BINS + place_of(score)
+                np.add(bit * RANK_BINS, place_of(score), out=ranks[column, here])
     whole = {names.index(f"{loss}.{model}"): values for (loss, model), values in losses.items()}
     return Chunk(
         codes=[(cell, _cell_matrix(layout))],

@@ -7,14 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candidate.judgement.histograms import count_histograms
+from candidate.judgement.state.scratch import scratch
 from candidate.judgement.state.whole import State
 
 CHUNK_ROWS = 2**17
-"""So many whole numbers of up to 2**35 each sum to at most 2**52, which float64 holds exactly."""
-BLOCK_ROWS = 2**13
+"""So many whole numbers of up to 2**36 each sum to at most 2**53, which float64 holds exactly."""
+BLOCK_ROWS = 2**12
 """What is computed of so many rows stays in the processor's cache."""
+NEAR = 64
+"""So many slices in a row are all taken to occur: to look costs more than to count nothing."""
 _HALF = 2.0**26
-_LARGEST = 2.0**36
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -44,7 +46,8 @@ class Chunk:
     Attributes:
         codes: pairs of an outcome of each row, shape (rows,), and which outcome counts for what, shape
             (outcomes, statistics).
-        sums: for each statistic that is a sum, shape (rows,), whole numbers below 2**53 in size.
+        sums: for each statistic that is a sum, shape (rows,), whole numbers of at most 2**36 in size; where rows
+            have weights, of at most 2**62.
         curves: for the calibration bins.
         ranks: for each model, shape (rows,): class and bin of the histogram as one number; none without.
         weight: shape (rows,): what each row counts, in whole steps; None where each counts as one. The
@@ -60,15 +63,16 @@ class Chunk:
     plain: int | None = None
 
 
-def exact_sums(place: Integers, values: Floats, size: int) -> Integers:
+def exact_sums(place: Integers, values: Floats, size: int, *, halved: bool) -> Integers:
     """Return the sum of whole numbers at each place, exactly, shape (size,).
 
     Args:
         place: shape (rows,), at most ``CHUNK_ROWS`` of them.
-        values: shape (rows,), whole numbers below 2**53 in size.
+        values: shape (rows,), whole numbers of at most 2**36 in size, or halved of at most 2**62.
         size: number of places.
+        halved: whether to sum an upper and a lower half, where float64 would round the whole.
     """
-    if not len(values) or max(-float(values.min()), float(values.max())) < _LARGEST:
+    if not halved:
         return np.bincount(place, weights=values, minlength=size).astype(np.int64)
     high = np.floor(values / _HALF)
     summed = [np.bincount(place, weights=part, minlength=size) for part in (high, values - high * _HALF)]
@@ -81,7 +85,7 @@ def _tally(place: Integers, weight: Floats | None, size: int) -> Integers:
     if weight is None:
         counted: Integers = np.bincount(place, minlength=size)
         return counted
-    return exact_sums(place, weight, size)
+    return exact_sums(place, weight, size, halved=True)
 
 
 @dataclass
@@ -103,18 +107,33 @@ def _cubes(groups: Sequence[Integers], n_slices: int, most: int) -> list[_Cube]:
     """Return the rules in as few cubes as fit into so many cells."""
     cubes: list[_Cube] = []
     for group in groups:
-        present = np.flatnonzero(np.bincount(group + 1, minlength=n_slices + 1))
-        local = np.zeros(n_slices + 1, dtype=np.int64)
-        local[present] = np.arange(len(present))
-        place = local[group + 1] if len(present) > 1 else np.zeros(len(group), dtype=np.int64)
+        lowest, highest = (int(group.min()), int(group.max())) if len(group) else (0, 0)
+        if highest - lowest < NEAR:  # a column's slices are numbered one after the other, so nearly all occur
+            present, place = np.arange(lowest + 1, highest + 2), group - lowest
+        else:
+            present = np.flatnonzero(np.bincount(group + 1, minlength=n_slices + 1))
+            local = np.zeros(n_slices + 1, dtype=np.int64)
+            local[present] = np.arange(len(present))
+            place = local[group + 1]
         if cubes and cubes[-1].size * len(present) <= most:
             last = cubes[-1]
-            last.place = last.place * len(present) + place if last.size > 1 else place
+            if last.size > 1 and len(present) > 1:
+                last.place = last.place * len(present) + place
+            elif len(present) > 1:
+                last.place = place
             last.size *= len(present)
             last.present.append(present)
         else:
             cubes.append(_Cube([present], place, len(present)))
     return cubes
+
+
+def _joined(place: Integers, size: int, inner: Integers) -> Integers:
+    """Return two places as one number: ``place * size + inner``."""
+    joined: Integers = scratch("joined", len(place), dtype=np.int64)
+    np.multiply(place, size, out=joined)
+    joined += inner
+    return joined
 
 
 def _count_cube(counts: Integers, cube: _Cube, buckets: Integers, rows: Chunk) -> None:
@@ -124,13 +143,18 @@ def _count_cube(counts: Integers, cube: _Cube, buckets: Integers, rows: Chunk) -
     the other rules' slices, which is exact because all are whole numbers.
     """
     n_buckets = counts.shape[1]
-    place = cube.place * n_buckets + buckets
+    place: Integers = scratch("place", len(buckets), dtype=np.int64)
+    np.multiply(cube.place, n_buckets, out=place)
+    place += buckets
     shape, size = (*(len(present) for present in cube.present), n_buckets), cube.size * n_buckets
+    halved = rows.weight is not None
     joint = [
-        _tally(place * len(matrix) + cell, rows.weight, size * len(matrix)).reshape(*shape, len(matrix))
+        _tally(_joined(place, len(matrix), cell), rows.weight, size * len(matrix)).reshape(*shape, len(matrix))
         for cell, matrix in rows.codes
     ]
-    sums = {column: exact_sums(place, values, size).reshape(shape) for column, values in rows.sums.items()}
+    sums = {
+        column: exact_sums(place, values, size, halved=halved).reshape(shape) for column, values in rows.sums.items()
+    }
     if rows.plain is not None:
         sums[rows.plain] = np.bincount(place, minlength=size).reshape(shape)
     for axis, present in enumerate(cube.present):
@@ -147,13 +171,14 @@ def _count_cube(counts: Integers, cube: _Cube, buckets: Integers, rows: Chunk) -
 def _count_curve(bins: Integers, curve: Curve, buckets: Integers, weight: Floats | None) -> None:
     """Add rows to the calibration bins of one slice, in place."""
     n_buckets, n_bins = bins.shape[1], bins.shape[3]
-    place, size = buckets * (2 * n_bins) + curve.place, n_buckets * n_bins * 2
+    place, size = _joined(buckets, 2 * n_bins, curve.place), n_buckets * n_bins * 2
     labels = _tally(place, weight, size).reshape(n_buckets, n_bins, 2)
     into = bins[curve.curve, :, curve.model]
     into[..., 0] += labels.sum(axis=2)
     into[..., 2] += labels[..., 1]
     for statistic, values in zip((1, 3), curve.sums, strict=True):
-        into[..., statistic] += exact_sums(place, values, size).reshape(n_buckets, n_bins, 2).sum(axis=2)
+        summed = exact_sums(place, values, size, halved=weight is not None)
+        into[..., statistic] += summed.reshape(n_buckets, n_bins, 2).sum(axis=2)
 
 
 def _count_curves(state: State, rows: Chunk, buckets: Integers, groups: Sequence[Integers]) -> None:
@@ -189,5 +214,6 @@ def add(state: State, rows: Chunk, buckets: Integers, groups: Sequence[Integers]
     _count_curves(state, rows, buckets, groups)
     if state.ranked:
         width = 2 * state.histograms.shape[-1]
-        cells = [buckets * width + rank for rank in rows.ranks]
-        count_histograms(state.histograms, state.ranked, cells, groups, rows.weight)
+        for model, rank in enumerate(rows.ranks):
+            cell = _joined(buckets, width, rank)
+            count_histograms(state.histograms[:, :, model], state.ranked, cell, groups, rows.weight)

@@ -12,7 +12,8 @@ Floats = NDArray[np.float64]
 
 def fixed(values: Floats) -> Floats:
     """Return whole multiples of 2**-30, as float64 that is then summed without rounding."""
-    return cast("Floats", np.rint(values * FIXED_POINT))
+    scaled = values * FIXED_POINT
+    return np.rint(scaled, out=scaled)
 
 
 def steps(weights: Floats) -> Floats:
