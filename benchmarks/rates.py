@@ -17,16 +17,18 @@ from numpy.typing import NDArray
 
 from candidate.documents.policy import Policy
 from candidate.judgement.buckets import buckets_of
+from candidate.judgement.calibration import calibration_of
 from candidate.judgement.catalogue import ranking
 from candidate.judgement.gate import judge
 from candidate.judgement.gate.measures import gain
 from candidate.judgement.metrics import METRICS
 from candidate.judgement.state import Totals, observe, statistics_for
-from tests.judgement.worlds import BOTH, facts, keys, policy, sigmoid, simulate, world
+from tests.judgement.worlds import ALONE, BOTH, facts, keys, policy, sigmoid, simulate, world
 
 ALPHA = 0.05
 BUCKETS = 64
 THRESHOLD = 0.5
+CALIBRATION_LIMIT = 0.03
 HARMED, POSITIVES, ACCURACY = 0.046, 0.4, 0.8
 """Of the hidden regression: share of the rows harmed, of positives, and of rows that both get right."""
 
@@ -130,6 +132,32 @@ def covers(rng: np.random.Generator, metric: Literal["roc_auc", "log_loss"], uni
     return interval is not None and interval.lower(ALPHA / 2) <= 0 <= interval.upper(ALPHA / 2)
 
 
+def calibrated(rng: np.random.Generator, rows: int, off: float) -> bool:
+    """Whether a model passes a limit of 0.03 on its calibration error.
+
+    Args:
+        rng: source of everything.
+        rows: each its own unit.
+        off: root-mean-square distance of its scores from the truth.
+    """
+    truth = rng.beta(1.5, 3.0, rows)
+    tilt = np.sqrt(3) * off  # evenly spread over [-tilt, tilt] along the score: its root mean square is off
+    scores = np.clip(truth + tilt * (2 * (np.argsort(np.argsort(truth)) / rows) - 1), 0.0, 1.0)[:, None]
+    state = observe(
+        positive=rng.random(rows) < truth,
+        scores=scores,
+        predicted=scores >= THRESHOLD,
+        groups=[np.zeros(rows, dtype=np.int64)],
+        n_slices=1,
+        buckets=buckets_of(np.arange(rows), salt=int(rng.integers(2**62)), buckets=BUCKETS),
+        n_buckets=BUCKETS,
+        models=ALONE,
+        bins=15,
+    )
+    found = calibration_of(state, world(state, models=ALONE).evidence.state, "challenger").interval
+    return found is not None and found.upper(ALPHA) <= CALIBRATION_LIMIT
+
+
 def _line(name: str, target: str, hits: int, runs: int, start: float) -> str:
     share = hits / runs
     error = sqrt(max(share * (1 - share), 1 / runs) / runs)
@@ -160,6 +188,13 @@ def lines(scale: float) -> Iterator[str]:
             hits = sum(go_at_the_margin(rng, rows, discordant, margin) for _ in trials)
             name = f"worse by exactly the margin, {rows:,} rows, {100 * discordant:g} % disagree: passes"
             yield _line(name, "≤ 5 %", hits, len(trials), start)
+    for off, target in ((0.0, ">= 90 %"), (0.037, "≤ 5 %")):
+        for rows in (5000, 20_000):
+            start, trials = time.perf_counter(), runs(1000)
+            hits = sum(calibrated(rng, rows, off) for _ in trials)
+            yield _line(
+                f"calibration off by {off:g}, limit 0.03, {rows:,} rows: passes", target, hits, len(trials), start
+            )
     metrics: tuple[Literal["roc_auc", "log_loss"], ...] = ("log_loss", "roc_auc")
     for metric in metrics:
         for unit in (1, 10):
