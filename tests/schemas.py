@@ -22,6 +22,7 @@ MODULES = (
     "statement",
     "evidence",
     "decision",
+    "ledger",
     "predicates",
     "entry",
     "results",

@@ -51,7 +51,7 @@ def build(
 
 
 def show(
-    path: Annotated[Path, typer.Argument(help="A bundle, decision, evidence folder or registry.")],
+    path: Annotated[Path, typer.Argument(help="A bundle, decision, evidence folder, ledger or registry.")],
     against: Annotated[
         Path | None, typer.Option("--against", help="An older bundle: say whether its callers can call this one.")
     ] = None,
@@ -191,7 +191,7 @@ def evaluate(
     output.emit(result, evaluation_text(result), as_json=as_json, quiet=quiet)
 
 
-def bench(  # noqa: PLR0917 - one for each option
+def bench(
     bundle: BundleFile,
     against: Annotated[Path | None, typer.Option("--against", help="A second bundle, in the same rounds.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Rows to call with; by default the golden rows.")] = None,

@@ -31,6 +31,12 @@ def compare(
     ] = None,
     channel: Annotated[str | None, typer.Option("--channel", help="With --champion none: which channel.")] = None,
     engine: Engine = "serial",
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", help="Counts the looks at these rows, where the policy has [holdout].")
+    ] = None,
+    eyeball: Annotated[
+        Path | None, typer.Option("--eyeball", help="Rows looked at while developing: none may be in --data.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -53,6 +59,8 @@ def compare(
             channel=channel,
             now=output.now(),
             engine=engine,
+            ledger=ledger,
+            eyeball=eyeball,
             progress=progress,
         )
     output.emit(result.decision, decision_text(result.decision), as_json=as_json, quiet=quiet)
@@ -65,6 +73,7 @@ def audit(
         Path | None, typer.Option("--evidence", help="Evidence folder; by default beside the decision.")
     ] = None,
     trust: Trust = None,
+    ledger: Annotated[Path | None, typer.Option("--ledger", help="The decision's look must be in it.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -72,7 +81,8 @@ def audit(
     from candidate.flows.auditing import audit as flow
     from candidate.report.text import audit_text
 
-    result = flow(decision, evidence=evidence, trust=output.trust(trust, needed=False), now=output.now())
+    trusted = output.trust(trust, needed=False)
+    result = flow(decision, evidence=evidence, trust=trusted, ledger=ledger, now=output.now())
     output.emit(result, audit_text(result), as_json=as_json, quiet=quiet)
 
 
@@ -88,13 +98,17 @@ def report(
     policy: Annotated[
         Path | None, typer.Option("--policy", help="The policy file, so that SARIF points to its lines.")
     ] = None,
+    verdict_only: Annotated[
+        bool, typer.Option("--verdict-only", help="Without any number that was measured: for those who train.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Tell a decision: a page for people, a job summary, a test report or a list for code scanning."""
     from candidate.flows.reporting import render
 
-    told = render(decision, ".md" if out is None else out.suffix, evidence=evidence, policy=policy)
+    form = ".md" if out is None else out.suffix
+    told = render(decision, form, evidence=evidence, policy=policy, verdict_only=verdict_only)
     text = told.text
     if out is not None:
         output.write_new(out, text.encode())

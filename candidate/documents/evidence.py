@@ -127,6 +127,19 @@ class LatencyAxes(Part):
     batch_rows: int
 
 
+class HoldoutFacts(Part):
+    """What the look at these rows cost."""
+
+    digest: Digest
+    """Of the rows, in whatever file they are."""
+    look: int
+    """The how-manieth look at them."""
+    alpha: float
+    """Error rate that superiority may be claimed at; 0 where the budget is spent."""
+    entry: Digest
+    """The look's line in the ledger; it names all lines before it."""
+
+
 class EvidenceFile(Part):
     """A file of the evidence folder."""
 
@@ -135,8 +148,10 @@ class EvidenceFile(Part):
     size: int
 
 
-class Evidence(Document):
+class Evidence(Grown, Document):
     """``evidence.json``: what was measured, with the digest of every array beside it."""
+
+    later: ClassVar[tuple[str, ...]] = ("holdout",)
 
     kind: Literal["candidate.evidence"] = "candidate.evidence"
     version: Literal[1] = 1
@@ -145,6 +160,8 @@ class Evidence(Document):
     policy: Digest
     data: DataFacts
     state: StateAxes
+    holdout: HoldoutFacts | None = None
+    """The look's place in the ledger, where the policy has a budget."""
     latency: LatencyAxes | None
     environment: dict[str, str]
     """Fingerprint of the machine and of the options that were measured with."""

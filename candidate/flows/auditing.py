@@ -27,6 +27,7 @@ from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.comparing import claims_file, evidence_folder
 from candidate.flows.deciding import check_decision
+from candidate.flows.holdouts import check_look
 from candidate.flows.showing import read_decision
 from candidate.flows.trusting import check_said
 from candidate.judgement.gate import Arrays, bins_shape, judge
@@ -152,6 +153,7 @@ def audit(
     *,
     evidence: Path | str | None = None,
     trust: TrustPolicy | None = None,
+    ledger: Path | str | None = None,
     now: datetime | None = None,
 ) -> Audit:
     """Recompute the verdict of a decision file from the evidence beside it.
@@ -160,6 +162,7 @@ def audit(
         decision: ``NAME.json`` as ``compare`` wrote it.
         evidence: its evidence folder; by default the one beside it.
         trust: if given, a trusted approver must have signed the decision.
+        ledger: if given, the look that the decision was made at must be in it, in its place.
         now: time at which the trust is looked at; by default this moment.
 
     Raises:
@@ -175,6 +178,10 @@ def audit(
         check_decision(decision.read_bytes(), trust, now=now)
     folder = decision.parent / evidence_folder(decision.stem) if evidence is None else Path(evidence)
     done = judge_again(found, evidence=folder, attested=trust is not None)
+    if ledger is not None:
+        check_look(Path(ledger), found, read_evidence(folder)[0])
+        more = "the look at the holdout is in its place in an unbroken ledger"
+        done = done.model_copy(update={"establishes": (*done.establishes, more)})
     claims = decision.parent / claims_file(decision.stem)
     if not claims.is_file():
         return done

@@ -30,12 +30,14 @@ from candidate.documents.evidence import (
     BundleFacts,
     Evidence,
     EvidenceFile,
+    HoldoutFacts,
     LatencyAxes,
 )
 from candidate.documents.names import CLAIMS_FILE
 from candidate.documents.policy import Policy
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
+from candidate.flows.holdouts import check_apart, look, record
 from candidate.flows.latency import ROLES, THREADS, time_bundles
 from candidate.flows.measuring import Measured, Scorer, is_attested, measure, read_policy
 from candidate.flows.progress import Progress, silent
@@ -156,6 +158,22 @@ def find_incumbent(
     return Incumbent(bundle, opened, channel, sequence)
 
 
+def _look(
+    policy: Policy, ledger: Path | str | None, data: Path, bundles: Sequence[str], progress: Progress
+) -> HoldoutFacts | None:
+    """Count the look at the blackbox, if the policy limits how often it may be looked at."""
+    if policy.holdout is None:
+        return None
+    if ledger is None:
+        raise InputError(
+            "the policy limits how often these rows are looked at, and nobody counts it",
+            where="policy [holdout]",
+            hint="give --ledger FILE, the same file for every comparison on these rows",
+        )
+    champion = bundles[1] if len(bundles) > 1 else None
+    return look(Path(ledger), policy, data, challenger=bundles[0], champion=champion, progress=progress)
+
+
 def array_bytes(array: NDArray[np.int64]) -> bytes:
     """Return the ``.npy`` bytes (format 1.0, little endian, C order) of an array of int64."""
     buffer = io.BytesIO()
@@ -169,6 +187,7 @@ def _bundle_evidence(
     policy: Policy,
     measured: Measured,
     timed: tuple[NDArray[np.int64], LatencyAxes],
+    spent: HoldoutFacts | None,
 ) -> tuple[Evidence, dict[str, bytes]]:
     files = {
         POLICY_FILE: policy.to_bytes(),
@@ -184,6 +203,7 @@ def _bundle_evidence(
         policy=policy.digest,
         data=measured.data,
         state=measured.axes,
+        holdout=spent,
         latency=timed[1],
         environment={**runtime.fingerprint(THREADS), VERSION_KEY: __version__},
         files=tuple(
@@ -290,6 +310,8 @@ def compare(
     channel: str | None = None,
     now: datetime | None = None,
     engine: str = "serial",
+    ledger: Path | str | None = None,
+    eyeball: Path | str | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Measure the challenger beside the champion and decide.
@@ -307,6 +329,8 @@ def compare(
         channel: for a first release, the channel it is meant for.
         now: time of the decision, aware; by default this moment.
         engine: where the rows are counted: ``serial``, ``pool[:WORKERS]`` or ``dask[:ADDRESS]``.
+        ledger: file that counts the looks at these rows; a policy with ``[holdout]`` needs it.
+        eyeball: rows that were looked at while developing; the blackbox may not share any with them.
         progress: told what is being done and how far it is.
 
     Raises:
@@ -337,11 +361,16 @@ def compare(
             Scorer(role=role, bundle=bundle, session=bundle.session(threads=THREADS))
             for role, bundle in zip(ROLES, bundles, strict=False)
         ]
+        if eyeball is not None:
+            check_apart(data, Path(eyeball), progress=progress)
+        spent = _look(rules, ledger, data, [bundle.ref.digest for bundle in bundles], progress)
         facts = [_facts(scorer, attested=known) for scorer, known in zip(scorers, attested, strict=True)]
         measured = measure(scorers, data=data, policy=rules, engine=engine, progress=progress)
         timed = time_bundles(bundles, data=data, rounds=rules.bench.rounds, calls=rules.bench.calls, progress=progress)
-    evidence, files = _bundle_evidence(scorers, facts, rules, measured, timed)
+    evidence, files = _bundle_evidence(scorers, facts, rules, measured, timed, spent)
     verdict = judge(rules, evidence, Arrays(state=measured.state, latency=timed[0]))
+    if ledger is not None and spent is not None:
+        record(Path(ledger), spent, rules.digest, verdict)
     hours = 24 if trust is None else trust.max_decision_age_hours
     decision = _decide(verdict, evidence, incumbent, now=now, hours=hours)
     statements = () if signer is None else verdict_statements(decision, evidence, rules)

@@ -74,6 +74,22 @@ def _check_comparable(scorers: Sequence[Scorer], policy: Policy) -> None:
         raise InputError(f"{len(first.classes)} classes, at most {MAX_CLASSES} are counted", where="challenger")
 
 
+def _check_sets(scorers: Sequence[Scorer], policy: Policy, digest: str, where: str) -> None:
+    """Refuse rows that the policy sets aside for something else."""
+    rules, trained = policy.data, scorers[0].bundle.experiment.data.digest
+    for name, kept in (("eyeball", rules.eyeball), ("train", rules.train)):
+        if digest == kept:
+            raise InputError(
+                f"this is the file that the policy names as its {name} rows",
+                where=where,
+                hint="compare on blackbox rows, which nobody trained on or looked at",
+            )
+    if rules.train is not None and trained != rules.train:
+        raise InputError(
+            f"the challenger was trained on {trained}, the policy pins {rules.train}", where="policy [data] train"
+        )
+
+
 def _portable(scorer: Scorer) -> Portable:
     """Return a scorer's model as bytes."""
     bundle = scorer.bundle
@@ -131,6 +147,7 @@ def measure(
             where=str(data.name),
             hint="compare on the blackbox rows that the policy was written for",
         )
+    _check_sets(scorers, policy, digest, data.name)
     salt = derive_salt(policy.digest, digest)
     constant = scorers[0].bundle.experiment.data.label_mean if policy.task == "regression" else None
     ranked = all_ranked and policy.task is None

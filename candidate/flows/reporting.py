@@ -11,6 +11,7 @@ from candidate.flows.comparing import evidence_folder
 from candidate.flows.measuring import read_policy
 from candidate.flows.showing import read_decision
 from candidate.judgement.curves import latency_of, reliability_of
+from candidate.report.disclosing import without_numbers
 from candidate.report.junit import decision_junit
 from candidate.report.markdown import decision_markdown
 from candidate.report.sarif import PolicySource, decision_sarif
@@ -59,6 +60,7 @@ def render(
     *,
     evidence: Path | str | None = None,
     policy: Path | str | None = None,
+    verdict_only: bool = False,
 ) -> Rendered:
     """Tell a decision as a page, a job summary, a test report or a list of code findings.
 
@@ -67,6 +69,7 @@ def render(
         form: ``.html``, ``.md``, ``.sarif`` (SARIF 2.1.0) or ``.xml`` (JUnit).
         evidence: its evidence folder, for the plots; by default the one beside it, if there is one.
         policy: the policy file that was decided by, so that SARIF points to its lines.
+        verdict_only: tell how each rule ended and nothing that was measured, for those who train.
 
     Raises:
         InputError: no decision is there, or no report has that form.
@@ -83,6 +86,8 @@ def render(
     beside = decision.parent / evidence_folder(decision.stem)
     folder = beside if evidence is None and beside.is_dir() else evidence
     drawn = None if folder is None else plotted(found, Path(folder))
+    if verdict_only:
+        found, drawn = without_numbers(found), None
     if form == ".html":
         from candidate.report.html import decision_html
 

@@ -13,12 +13,13 @@ from candidate.documents.evidence import EVIDENCE_FILE, Evidence
 from candidate.documents.names import CLAIMS_FILE, DECISION_TYPE, INTEGRITY_FILE, INTEGRITY_TYPE, MANIFEST_PATH
 from candidate.documents.results import BundleView, Unpacked
 from candidate.errors import InputError, IntegrityError
+from candidate.flows.holdouts import is_ledger, view
 from candidate.flows.releasing import Registry
 from candidate.flows.verifying import inspect
 
 
 def show(path: Path | str) -> Document:
-    """Return the document that a path holds: a bundle, a decision, evidence or a registry's status.
+    """Return the document that a path holds: a bundle, a decision, evidence, a ledger or a registry's status.
 
     Raises:
         InputError: it is none of these.
@@ -37,7 +38,7 @@ def show(path: Path | str) -> Document:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
     if head == b"{":
-        return read_decision(path)
+        return view(path) if is_ledger(path) else read_decision(path)
     with Archive.open(path) as archive:
         bundle = inspect(archive)
         return BundleView(

@@ -19,7 +19,7 @@ def derive_salt(policy: str, data: str) -> int:
     return int.from_bytes(hashlib.blake2b((policy + data).encode(), digest_size=8).digest(), "big")
 
 
-def _splitmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def splitmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Mix 64 bits so that each depends on all (Steele, Lea and Flood 2014, SplitMix64's finaliser)."""
     mixed = values + _GOLDEN
     mixed = (mixed ^ (mixed >> np.uint64(30))) * _MIX_1
@@ -32,7 +32,7 @@ def _hash_of_text(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
-def _unit_bits(units: NDArray[Any]) -> NDArray[np.uint64]:
+def unit_bits(units: NDArray[Any]) -> NDArray[np.uint64]:
     """Return 64 bits for each unit, equal for equal units."""
     if units.dtype.kind in "iub":
         return units.astype(np.int64).view(np.uint64)
@@ -54,5 +54,5 @@ def buckets_of(units: NDArray[Any], *, salt: int, buckets: int) -> NDArray[np.in
         salt: 64 bits, from ``derive_salt``.
         buckets: K.
     """
-    salted = _unit_bits(np.ascontiguousarray(units)) ^ np.uint64(salt)
-    return (_splitmix64(salted) % np.uint64(buckets)).astype(np.int64)
+    salted = unit_bits(np.ascontiguousarray(units)) ^ np.uint64(salt)
+    return (splitmix64(salted) % np.uint64(buckets)).astype(np.int64)

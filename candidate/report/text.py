@@ -4,6 +4,7 @@ from candidate.document import Document
 from candidate.documents.benched import Benchmark, BenchResult
 from candidate.documents.decision import Decision, Estimate, Finding
 from candidate.documents.evidence import DataFacts, Evidence
+from candidate.documents.ledger import LedgerView
 from candidate.documents.publickey import TITLES
 from candidate.documents.results import (
     Attached,
@@ -19,6 +20,7 @@ from candidate.documents.results import (
 )
 from candidate.report.channels import status_text
 from candidate.report.parity import parity_lines
+from candidate.report.spent import ledger_text
 from candidate.report.words import named, printable, short, size
 
 WIDTH = 100
@@ -314,6 +316,8 @@ def document_text(document: Document) -> str:
         return status_text(document)
     if isinstance(document, Evidence):
         return evidence_text(document)
+    if isinstance(document, LedgerView):
+        return ledger_text(document)
     return printable(document.model_dump_json(indent=1, by_alias=True))
 
 

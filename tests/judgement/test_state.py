@@ -171,7 +171,7 @@ def test_splitmix64_gives_its_published_sequence() -> None:
     """Source: the reference implementation's first outputs for the seed 1234567."""
     seeds = np.array([1234567], dtype=np.uint64) + np.arange(3, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 
-    assert bucketing._splitmix64(seeds).tolist() == [
+    assert bucketing.splitmix64(seeds).tolist() == [
         6457827717110365317,
         3203168211198807973,
         9817491932198370423,

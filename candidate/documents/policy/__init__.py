@@ -13,6 +13,7 @@ from candidate.documents.policy.lines import (
     CalibrationRule,
     Checklist,
     ChecklistLine,
+    HoldoutRule,
     ParityRule,
     Reproduce,
     Rollback,
@@ -59,6 +60,7 @@ __all__ = [
     "DataRules",
     "Directed",
     "GapMetric",
+    "HoldoutRule",
     "Limit",
     "MeasuredTask",
     "NumberMetric",
@@ -83,7 +85,7 @@ __all__ = [
 class Policy(Grown, Document):
     """What must hold for a go; every key that is not known here is refused."""
 
-    later: ClassVar[tuple[str, ...]] = ("task", "metrics", "costs", "top", "quantile")
+    later: ClassVar[tuple[str, ...]] = ("task", "metrics", "costs", "top", "quantile", "holdout")
 
     kind: Literal["candidate.policy"] = "candidate.policy"
     version: Literal[1] = 1
@@ -111,6 +113,8 @@ class Policy(Grown, Document):
     baselines: Baselines = Field(default_factory=Baselines)
     skew: Skew = Field(default_factory=Skew)
     reproduce: Reproduce = Field(default_factory=Reproduce)
+    holdout: HoldoutRule | None = None
+    """Written only where it is limited."""
     rollback: Rollback = Field(default_factory=Rollback)
     bench: Bench = Field(default_factory=Bench)
     checklist: Checklist = Field(default_factory=Checklist)

@@ -78,6 +78,16 @@ class Reproduce(Part):
     """The commit must be known and without uncommitted changes; else the source's digest may stand in for it."""
 
 
+class HoldoutRule(Part):
+    """How often the blackbox rows may be looked at; ``compare`` then needs a ledger."""
+
+    budget: Annotated[int, Field(ge=1, le=100_000)] = 20
+    """Looks at the same rows, whatever their file is called: comparisons of another pair, or by another policy."""
+    spend: Literal["alpha/T", "open"] = "alpha/T"
+    """``alpha/T``: every look may claim superiority at alpha over the budget; after that the verdict is at most
+    inconclusive. ``open``: look t may at 6 alpha / (pi t)^2, without end."""
+
+
 class Rollback(Part):
     """Where to return to."""
 

@@ -16,7 +16,7 @@ Margin = Annotated[float, Field(ge=0)]
 class DataRules(Grown):
     """Which columns of the blackbox rows mean what, and which rows are meant."""
 
-    later: ClassVar[tuple[str, ...]] = ("weight", "scale")
+    later: ClassVar[tuple[str, ...]] = ("weight", "scale", "eyeball", "train")
 
     label: str
     unit: str
@@ -24,6 +24,10 @@ class DataRules(Grown):
     time: str | None = None
     blackbox: Digest | None = None
     """If given, the data file must have exactly this digest."""
+    eyeball: Digest | None = None
+    """Rows that were looked at while developing: the data file may not be this one."""
+    train: Digest | None = None
+    """If given, the challenger must have been trained on exactly this file, and the data file may not be it."""
     buckets: Annotated[int, Field(ge=32, le=4096)] = 64
     """Number of buckets that units are hashed into; no claim is made on fewer than 20 occupied ones."""
     weight: str | None = None

@@ -22,6 +22,7 @@ from candidate.judgement.gate.checklist import checklist
 from candidate.judgement.gate.facts import (
     availability_claims,
     contamination_claims,
+    holdout_claims,
     packaging_claims,
     reproducibility_claims,
     rollback_claims,
@@ -34,6 +35,7 @@ from candidate.judgement.gate.rules import (
     slice_claims,
 )
 from candidate.judgement.histograms import RANK_BINS
+from candidate.judgement.holdout import alpha_of
 from candidate.judgement.multiplicity import holm
 from candidate.judgement.state import BIN_STATISTICS, Layout, State
 
@@ -42,6 +44,7 @@ __all__ = ["Arrays", "bins_shape", "estimate_metric", "judge"]
 _RULES = (
     optimizing_claims,
     contamination_claims,
+    holdout_claims,
     satisficing_claims,
     slice_claims,
     calibration_claims,
@@ -84,6 +87,9 @@ def _check(policy: Policy, evidence: Evidence, arrays: Arrays) -> None:
     asked = (policy.kind_of_task, policy.data.weight is not None, policy.summed)
     if (axes.task, axes.weighted, axes.columns) != asked:
         raise IntegrityError("the state was not counted as the policy asks", where="state")
+    spent, rule = evidence.holdout, policy.holdout
+    if spent is not None and (rule is None or spent.alpha != alpha_of(spent.look, policy.alpha, rule)):
+        raise IntegrityError("the look is not held at the alpha that the policy gives it", where="holdout")
     ranked = axes.ranked
     if ranked != arrays.state.ranked or (ranked and not 0 <= min(ranked) <= max(ranked) < len(axes.slices)):
         raise IntegrityError("the histograms are not those of the slices that the evidence names", where="histograms")

@@ -14,6 +14,7 @@ from candidate.judgement.catalogue import catalogue
 from candidate.judgement.classes import with_class_zero_rule
 from candidate.judgement.gate.claims import Risk
 from candidate.judgement.gate.measures import Measure, gain
+from candidate.judgement.holdout import alpha_of
 from candidate.judgement.metrics import Metric, with_zero_rule
 from candidate.judgement.state import ZERO_RULE, State, Totals
 
@@ -44,6 +45,14 @@ class Case:
     def risk(self) -> Risk:
         """The policy's error rates."""
         return Risk(self.policy.alpha, self.policy.power)
+
+    @property
+    def look_risk(self) -> Risk:
+        """The error rates of the optimizing metric: a look at a holdout with a budget has its share of alpha."""
+        rule, spent = self.policy.holdout, self.evidence.holdout
+        if rule is None or spent is None:
+            return self.risk
+        return Risk(alpha_of(spent.look, self.policy.alpha, rule) or self.policy.alpha, self.policy.power)
 
     def totals(self, index: int) -> Totals:
         """Return the statistics of a slice by bucket."""

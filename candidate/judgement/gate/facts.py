@@ -9,6 +9,7 @@ from candidate.judgement.gate.case import Case
 from candidate.judgement.gate.claims import Claim, exact, hold, needed
 from candidate.judgement.gate.measures import Measure
 from candidate.judgement.gate.wording import about, confidence, number
+from candidate.judgement.holdout import alpha_of
 from candidate.judgement.intervals import MIN_UNITS, Share
 
 MAX_NAMED = 8
@@ -45,6 +46,25 @@ def contamination_claims(case: Case) -> Iterator[Claim]:
         if facts is not None and facts.train_data == evidence.data.file:
             why = f"these rows are the very file that the {role} was trained on"
             yield exact("contamination", "optimizing", "rows", "fail", why)
+
+
+def holdout_claims(case: Case) -> Iterator[Claim]:
+    """Hold that the rows may still be looked at, if the policy limits how often."""
+    rule, spent = case.policy.holdout, case.evidence.holdout
+    if rule is None:
+        return
+    name, metric = "holdout", "looks"
+    if spent is None:
+        yield exact(name, "optimizing", metric, "open", "nobody counted how often these rows were looked at")
+        return
+    of = "" if rule.spend == "open" else f" of {rule.budget}"
+    alpha = alpha_of(spent.look, case.policy.alpha, rule)
+    if alpha > 0:
+        why = f"look {spent.look}{of} at these rows: the optimizing metric is held at alpha = {alpha:.2g}"
+        yield exact(name, "optimizing", metric, "pass", why, blocks=False)
+    else:
+        why = f"the holdout is exhausted: look {spent.look}{of}; collect fresh rows"
+        yield exact(name, "optimizing", metric, "open", why)
 
 
 def skew_claims(case: Case) -> Iterator[Claim]:

@@ -32,9 +32,9 @@ def optimizing_claims(case: Case) -> Iterator[Claim]:
     measure = over_zero_rule if first else case.over_champion(rule.metric, 0)
     claim = Claim("optimizing", "optimizing", rule.metric, OVERALL, blocks=True, otherwise="open", why={})
     if rule.require == "superior":
-        yield is_superior(measure, rule.min_gain or 0.0, case.risk, claim)
+        yield is_superior(measure, rule.min_gain or 0.0, case.look_risk, claim)
     else:
-        yield is_harmless(measure, rule.margin or 0.0, case.risk, claim)
+        yield is_harmless(measure, rule.margin or 0.0, case.look_risk, claim)
     must_beat = case.policy.baselines.zero_rule == "must_beat"
     baseline = replace(claim, rule="baselines.zero_rule", blocks=must_beat)
     answer = is_superior(over_zero_rule, 0.0, case.risk, baseline)
