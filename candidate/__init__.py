@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from candidate.flows.importing import import_bundle as import_bundle
     from candidate.flows.mending import mirror as mirror
     from candidate.flows.mending import repair as repair
+    from candidate.flows.planning import calibrate as calibrate
+    from candidate.flows.planning import plan as plan
     from candidate.flows.predicting import predict as predict
     from candidate.flows.releasing import Registry as Registry
     from candidate.flows.releasing import promote as promote
@@ -108,6 +110,7 @@ _HOMES = {
     "candidate.flows.building": ("build",),
     "candidate.flows.collecting": ("gc",),
     "candidate.flows.comparing": ("Comparison", "compare"),
+    "candidate.flows.planning": ("calibrate", "plan"),
     "candidate.flows.compatible": ("compatibility",),
     "candidate.flows.evaluating": ("evaluate",),
     "candidate.flows.explaining": ("why",),

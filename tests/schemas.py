@@ -23,6 +23,7 @@ MODULES = (
     "evidence",
     "decision",
     "ledger",
+    "plan",
     "predicates",
     "entry",
     "results",

@@ -37,12 +37,16 @@ def compare(
     eyeball: Annotated[
         Path | None, typer.Option("--eyeball", help="Rows looked at while developing: none may be in --data.")
     ] = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", help="What candidate plan wrote: the policy may not have changed since.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure a challenger beside the champion and answer go (0), no-go (3) or inconclusive (4)."""
     from candidate.documents.decision import EXIT_CODES
     from candidate.flows.comparing import compare as flow
+    from candidate.flows.planning import read_plan
     from candidate.report.text import decision_text
 
     with output.progress(quiet=quiet) as progress:
@@ -61,6 +65,7 @@ def compare(
             engine=engine,
             ledger=ledger,
             eyeball=eyeball,
+            planned=None if plan is None else read_plan(plan),
             progress=progress,
         )
     output.emit(result.decision, decision_text(result.decision), as_json=as_json, quiet=quiet)

@@ -151,7 +151,7 @@ class EvidenceFile(Part):
 class Evidence(Grown, Document):
     """``evidence.json``: what was measured, with the digest of every array beside it."""
 
-    later: ClassVar[tuple[str, ...]] = ("holdout",)
+    later: ClassVar[tuple[str, ...]] = ("holdout", "plan")
 
     kind: Literal["candidate.evidence"] = "candidate.evidence"
     version: Literal[1] = 1
@@ -162,6 +162,8 @@ class Evidence(Grown, Document):
     state: StateAxes
     holdout: HoldoutFacts | None = None
     """The look's place in the ledger, where the policy has a budget."""
+    plan: Digest | None = None
+    """The plan that was made before, by this policy."""
     latency: LatencyAxes | None
     environment: dict[str, str]
     """Fingerprint of the machine and of the options that were measured with."""

@@ -56,7 +56,7 @@ def read_evidence(folder: Path) -> tuple[Evidence, Policy, Arrays]:
     policy = Policy.from_bytes(files.get(POLICY_FILE, b""), where=POLICY_FILE)
     if policy.digest != evidence.policy:
         raise IntegrityError("the policy beside the evidence is not the one it was measured for", where=POLICY_FILE)
-    return evidence, policy, _arrays(evidence, files)
+    return evidence, policy, arrays_of(evidence, files)
 
 
 def _read(folder: Path, name: str) -> bytes:
@@ -80,7 +80,16 @@ def _array(files: dict[str, bytes], name: str, shape: tuple[int, ...]) -> NDArra
     return array
 
 
-def _arrays(evidence: Evidence, files: dict[str, bytes]) -> Arrays:
+def arrays_of(evidence: Evidence, files: dict[str, bytes]) -> Arrays:
+    """Return the numbers of an evidence folder.
+
+    Args:
+        evidence: says what they are.
+        files: the folder's files by name, their digests checked.
+
+    Raises:
+        IntegrityError: a file is missing or of another shape than the evidence says.
+    """
     axes, timed = evidence.state, evidence.latency
     counts = _array(files, STATE_FILE, (len(axes.slices), axes.buckets, len(axes.statistics)))
     layout = Layout.of(axes)

@@ -34,6 +34,7 @@ from candidate.documents.evidence import (
     LatencyAxes,
 )
 from candidate.documents.names import CLAIMS_FILE
+from candidate.documents.plan import Plan
 from candidate.documents.policy import Policy
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
@@ -188,6 +189,7 @@ def _bundle_evidence(
     measured: Measured,
     timed: tuple[NDArray[np.int64], LatencyAxes],
     spent: HoldoutFacts | None,
+    planned: Plan | None,
 ) -> tuple[Evidence, dict[str, bytes]]:
     files = {
         POLICY_FILE: policy.to_bytes(),
@@ -204,6 +206,7 @@ def _bundle_evidence(
         data=measured.data,
         state=measured.axes,
         holdout=spent,
+        plan=None if planned is None else planned.digest,
         latency=timed[1],
         environment={**runtime.fingerprint(THREADS), VERSION_KEY: __version__},
         files=tuple(
@@ -312,6 +315,7 @@ def compare(
     engine: str = "serial",
     ledger: Path | str | None = None,
     eyeball: Path | str | None = None,
+    planned: Plan | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Measure the challenger beside the champion and decide.
@@ -330,6 +334,7 @@ def compare(
         now: time of the decision, aware; by default this moment.
         engine: where the rows are counted: ``serial``, ``pool[:WORKERS]`` or ``dask[:ADDRESS]``.
         ledger: file that counts the looks at these rows; a policy with ``[holdout]`` needs it.
+        planned: what was planned before by this policy; the evidence names it.
         eyeball: rows that were looked at while developing; the blackbox may not share any with them.
         progress: told what is being done and how far it is.
 
@@ -341,6 +346,12 @@ def compare(
     now = datetime.now(UTC) if now is None else now
     rules = policy if isinstance(policy, Policy) else read_policy(Path(policy))
     data, out = Path(data), None if out is None else Path(out)
+    if planned is not None and planned.policy != rules.digest:
+        raise InputError(
+            f"planned by the policy {planned.policy}, not by {rules.digest}",
+            where="plan",
+            hint="a policy is fixed before the blackbox is opened: plan again, on fresh rows if these were seen",
+        )
     if out is not None:
         refuse_existing(out, name)  # before the long work, not after it
     with ExitStack() as stack:
@@ -367,7 +378,7 @@ def compare(
         facts = [_facts(scorer, attested=known) for scorer, known in zip(scorers, attested, strict=True)]
         measured = measure(scorers, data=data, policy=rules, engine=engine, progress=progress)
         timed = time_bundles(bundles, data=data, rounds=rules.bench.rounds, calls=rules.bench.calls, progress=progress)
-    evidence, files = _bundle_evidence(scorers, facts, rules, measured, timed, spent)
+    evidence, files = _bundle_evidence(scorers, facts, rules, measured, timed, spent, planned)
     verdict = judge(rules, evidence, Arrays(state=measured.state, latency=timed[0]))
     if ledger is not None and spent is not None:
         record(Path(ledger), spent, rules.digest, verdict)

@@ -75,8 +75,10 @@ class Limit(Part):
         return self
 
 
-class SliceRule(Part):
+class SliceRule(Grown):
     """Named subsets of the rows that must not get worse."""
+
+    later: ClassVar[tuple[str, ...]] = ("noise",)
 
     by: str | Columns | None = None
     """One slice for each value of this column (or combination of these columns)."""
@@ -86,6 +88,8 @@ class SliceRule(Part):
     """The loss that is tolerated, in units of the metric."""
     metric: Directed | None = None
     """By default the optimizing metric."""
+    noise: Margin | None = None
+    """How far mere retrains differ, from ``candidate calibrate``; a smaller margin is said to be below it."""
 
     @model_validator(mode="after")
     def _one_selector(self) -> Self:

@@ -19,6 +19,7 @@ from candidate.errors import InputError, IntegrityError
 from candidate.judgement.gate.calibrated import calibration_claims
 from candidate.judgement.gate.case import Case
 from candidate.judgement.gate.checklist import checklist
+from candidate.judgement.gate.claims import Claim
 from candidate.judgement.gate.facts import (
     availability_claims,
     contamination_claims,
@@ -39,7 +40,7 @@ from candidate.judgement.holdout import alpha_of
 from candidate.judgement.multiplicity import holm
 from candidate.judgement.state import BIN_STATISTICS, Layout, State
 
-__all__ = ["Arrays", "bins_shape", "estimate_metric", "judge"]
+__all__ = ["Arrays", "bins_shape", "claims_of", "estimate_metric", "judge"]
 
 _RULES = (
     optimizing_claims,
@@ -124,6 +125,18 @@ def bins_shape(axes: StateAxes, layout: Layout) -> tuple[int, ...]:
     return (panels, layout.curves, axes.buckets, len(axes.models), axes.calibration_bins, len(BIN_STATISTICS))
 
 
+def claims_of(policy: Policy, evidence: Evidence, arrays: Arrays) -> list[Claim]:
+    """Return the answer of every rule, before the family of no-go claims is corrected.
+
+    Raises:
+        InputError: policy and evidence disagree on whether there is a champion.
+        IntegrityError: the arrays are not those that the evidence describes.
+    """
+    _check(policy, evidence, arrays)
+    case = Case(policy, evidence, arrays.state, arrays.latency)
+    return [claim for rule in _RULES for claim in rule(case)]
+
+
 def judge(policy: Policy, evidence: Evidence, arrays: Arrays) -> Verdict:
     """Return what the policy says of the evidence; the same bytes for the same input, anywhere.
 
@@ -136,9 +149,7 @@ def judge(policy: Policy, evidence: Evidence, arrays: Arrays) -> Verdict:
         InputError: policy and evidence disagree on whether there is a champion.
         IntegrityError: the arrays are not those that the evidence describes.
     """
-    _check(policy, evidence, arrays)
-    case = Case(policy, evidence, arrays.state, arrays.latency)
-    claims = [claim for rule in _RULES for claim in rule(case)]
+    claims = claims_of(policy, evidence, arrays)
     family = [position for position, claim in enumerate(claims) if claim.p_value is not None]
     proven = holm([claims[position].p_value or 0.0 for position in family], policy.alpha)
     broken = {position for position, is_proven in zip(family, proven, strict=True) if is_proven}

@@ -61,7 +61,7 @@ def holdout_claims(case: Case) -> Iterator[Claim]:
     alpha = alpha_of(spent.look, case.policy.alpha, rule)
     if alpha > 0:
         why = f"look {spent.look}{of} at these rows: the optimizing metric is held at alpha = {alpha:.2g}"
-        yield exact(name, "optimizing", metric, "pass", why, blocks=False)
+        yield exact(name, "optimizing", metric, "pass", why)
     else:
         why = f"the holdout is exhausted: look {spent.look}{of}; collect fresh rows"
         yield exact(name, "optimizing", metric, "open", why)

@@ -12,6 +12,7 @@ from candidate.judgement.gate.case import OVERALL, Case
 from candidate.judgement.gate.claims import Claim, exact
 from candidate.judgement.gate.gaps import RATES_OF, gap
 from candidate.judgement.gate.measures import Measure, level, too_few
+from candidate.judgement.gate.wording import number
 from candidate.judgement.intervals import Interval
 from candidate.judgement.latency import differs_from_itself, quantile_interval, ratio_interval
 
@@ -154,6 +155,15 @@ def _slice_rule(case: Case, rule: SliceRule, name: str, *, max_mde: float | None
     for index, key in found:
         measure, here = case.over_champion(metric, index), replace(claim, slice=key.name)
         if max_mde is None:
-            yield is_harmless(measure, rule.margin, case.risk, here)
+            answer = is_harmless(measure, rule.margin, case.risk, here)
         else:
-            yield is_not_harmed(measure, rule.margin, max_mde, case.risk, here)
+            answer = is_not_harmed(measure, rule.margin, max_mde, case.risk, here)
+        yield _noted(answer, rule)
+
+
+def _noted(claim: Claim, rule: SliceRule) -> Claim:
+    """Say with every answer that the margin is below what a mere retrain moves, if it is."""
+    if rule.noise is None or rule.noise <= rule.margin:
+        return claim
+    note = f"; the margin is below the retrain noise of {number(rule.noise)}"
+    return replace(claim, why={status: text + note for status, text in claim.why.items()})
