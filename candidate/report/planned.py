@@ -15,7 +15,7 @@ def plan_text(plan: Plan) -> str:
         f"  pair      {named(plan.challenger)} against {named(plan.champion)}",
         f"  policy    {short(plan.policy)}; plan {short(plan.digest)}",
         f"  chance    of a go at least {plan.go_power:.0%}, if gains and limits are as seen and nothing is harmed",
-        f"  alpha     {plan.alpha:g}, of the optimizing metric {plan.look_alpha:.2g}; {plan.no_go_claims} claims of harm",
+        f"  alpha     {plan.alpha:g}, optimizing {plan.look_alpha:.2g}; {plan.no_go_claims} claims of harm",
     ]
     if blind:
         lines += ["", "Cannot be told with so many rows:", *map(_line, blind)]
