@@ -21,6 +21,7 @@ from candidate.flows.auditing import recompute
 from candidate.flows.building import build
 from candidate.flows.comparing import Comparison, compare
 from candidate.flows.evaluating import evaluate
+from candidate.flows.reporting import render
 
 SPEC = """
 [bundle]
@@ -184,6 +185,8 @@ def test_several_classes_are_compared_and_judged(digits: World) -> None:
     assert held == {f"{place}class {digit}" for place in ("", "half=even, ", "half=odd, ") for digit in range(10)}
     assert done.evidence.state.classes == tuple(range(10))
     assert recompute(digits.root / "decided" / "evidence")[0].to_bytes() == done.decision.verdict.to_bytes()
+    page = render(digits.root / "decided" / "decision.json", ".html").text
+    assert all(f"Challenger, class {digit}" in page for digit in range(10))
 
 
 def test_numbers_are_compared_and_judged(diabetes: World) -> None:
