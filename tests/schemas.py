@@ -27,6 +27,7 @@ MODULES = (
     "predicates",
     "entry",
     "results",
+    "audited",
     "benched",
     "upkeep",
     "slot",

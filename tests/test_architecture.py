@@ -36,6 +36,7 @@ DOCUMENTS = (
     "predicates",
     "entry",
     "results",
+    "audited",
     "benched",
     "upkeep",
     "slot",
@@ -126,6 +127,7 @@ CLI = (
     "bundles",
     "planning",
     "judging",
+    "auditing",
     "releasing",
     "upkeep",
     "slots",
@@ -208,6 +210,7 @@ def allowed(importer: str, imported: str) -> bool:
             "moving",
             "compatible",
             "exported",
+            "audits",
         ),
     }
     order = orders.get(wing, ())

@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from candidate.cli import bundles, exports, judging, keys, output, planning, releasing, slots, transport, upkeep
+from candidate.cli import (
+    auditing,
+    bundles,
+    exports,
+    judging,
+    keys,
+    output,
+    planning,
+    releasing,
+    slots,
+    transport,
+    upkeep,
+)
 from candidate.errors import InputError
 
 EXITS = (
@@ -41,7 +53,7 @@ def options(
     """Decide whether a trained model may replace the one in production, and prove it."""
 
 
-for module in (bundles, exports, planning, judging, releasing, upkeep, slots, keys, transport):
+for module in (bundles, exports, planning, judging, auditing, releasing, upkeep, slots, keys, transport):
     module.register(app)
 
 

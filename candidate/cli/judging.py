@@ -1,4 +1,4 @@
-"""Commands that decide, and that check or tell what was decided: compare, audit, report."""
+"""Commands that decide, and that tell what was decided: compare, report."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ DecisionFile = Annotated[Path, typer.Argument(metavar="DECISION", help="A decisi
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
-    for command in (compare, audit, report):
+    for command in (compare, report):
         app.command()(command)
 
 
@@ -70,25 +70,6 @@ def compare(
         )
     output.emit(result.decision, decision_text(result.decision), as_json=as_json, quiet=quiet)
     raise typer.Exit(EXIT_CODES[result.decision.outcome])
-
-
-def audit(
-    decision: DecisionFile,
-    evidence: Annotated[
-        Path | None, typer.Option("--evidence", help="Evidence folder; by default beside the decision.")
-    ] = None,
-    trust: Trust = None,
-    ledger: Annotated[Path | None, typer.Option("--ledger", help="The decision's look must be in it.")] = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Recompute a verdict from its evidence; any difference is an integrity error."""
-    from candidate.flows.auditing import audit as flow
-    from candidate.report.text import audit_text
-
-    trusted = output.trust(trust, needed=False)
-    result = flow(decision, evidence=evidence, trust=trusted, ledger=ledger, now=output.now())
-    output.emit(result, audit_text(result), as_json=as_json, quiet=quiet)
 
 
 def report(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from candidate.document import Digest, Document, Part
-from candidate.documents.decision import Estimate, Outcome
+from candidate.documents.decision import Estimate
 from candidate.documents.entry import Action
 from candidate.documents.evidence import BundleRef, DataFacts, Replay
 from candidate.documents.manifest import BundleManifest, ExperimentRecord, MemberFile, ModelSignature, Parity
@@ -186,20 +186,6 @@ class Evaluation(Document):
     calibration: Estimate | None
     """Root-mean-square calibration error, the bias of finite bins taken out; of several classes, the largest."""
     definitions: dict[str, str]
-
-
-class Audit(Document):
-    """What an audit established."""
-
-    kind: Literal["candidate.audit"] = "candidate.audit"
-    version: Literal[1] = 1
-    outcome: Outcome
-    decision: Digest
-    """Digest of the decision's canonical bytes."""
-    evidence: Digest
-    policy: Digest
-    establishes: tuple[str, ...]
-    does_not: tuple[str, ...]
 
 
 class HoldStatus(Part):

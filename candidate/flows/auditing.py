@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from candidate.adapters.attest import unverified_statement
 from candidate.adapters.verdicts import claims_in, verdict_statements
 from candidate.canonical import digest_of
-from candidate.documents.decision import Decision, Verdict
+from candidate.documents.audited import Audit, AuditLevel
+from candidate.documents.decision import Decision
 from candidate.documents.evidence import (
     BINS_FILE,
     EVIDENCE_FILE,
@@ -22,7 +23,6 @@ from candidate.documents.evidence import (
     Evidence,
 )
 from candidate.documents.policy import Policy
-from candidate.documents.results import Audit
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.comparing import claims_file, evidence_folder
@@ -106,14 +106,84 @@ def arrays_of(evidence: Evidence, files: dict[str, bytes]) -> Arrays:
     return Arrays(state=state, latency=latency)
 
 
-def recompute(folder: Path) -> tuple[Verdict, Evidence]:
-    """Return the verdict that policy and evidence force: a pure function of the folder's bytes."""
-    evidence, policy, arrays = read_evidence(folder)
-    return judge(policy, evidence, arrays), evidence
+Basis = tuple[Evidence, Policy, Arrays]
+"""What a decision rests on, as ``read_evidence`` returns it."""
+LEVELS = ("signatures and digests", "the verdict from the State", "the State from predictions", "both bundles again")
+DEEPEST = len(LEVELS) - 1
+
+
+def _told(decision: Decision, levels: Sequence[AuditLevel]) -> Audit:
+    """Return the answer of an audit: all that was established, and what the deepest level leaves open."""
+    return Audit(
+        outcome=decision.outcome,
+        decision=decision.digest,
+        evidence=decision.evidence,
+        policy=decision.policy,
+        levels=tuple(levels),
+        establishes=tuple(claim for level in levels for claim in level.establishes),
+        does_not=levels[-1].does_not,
+    )
+
+
+def _digests(decision: Decision, folder: Path, *, attested: bool, said: Sequence[str] = ()) -> tuple[Basis, AuditLevel]:
+    """Hold the bytes of the evidence to what the decision cites: level 0.
+
+    Args:
+        decision: as read.
+        folder: of the evidence.
+        attested: whether an approver's key was checked before.
+        said: what else was checked of the signatures.
+    """
+    basis = read_evidence(folder)
+    found = basis[0]
+    if found.digest != decision.evidence:
+        raise IntegrityError(
+            f"the evidence is {found.digest}, the decision cites {decision.evidence}", where=str(folder.name)
+        )
+    _check_bound(decision, found)
+    who = ("signed by a trusted approver",) if attested else ()
+    return basis, AuditLevel(
+        level=0,
+        name=LEVELS[0],
+        establishes=(
+            *who,
+            "every digest of the evidence",
+            "bundles, policy and data that the decision names are those that were measured",
+            *said,
+        ),
+        does_not=(*_unknown(attested=attested), "that the verdict follows from the evidence (level 1)"),
+    )
+
+
+def _unknown(*, attested: bool) -> tuple[str, ...]:
+    return () if attested else ("who decided (give --trust)",)
+
+
+def _verdict(decision: Decision, basis: Basis, *, attested: bool, where: str) -> AuditLevel:
+    """Recompute every interval and the verdict from the State: level 1. It needs no row and no bundle."""
+    evidence, policy, arrays = basis
+    verdict = judge(policy, evidence, arrays)
+    if verdict.to_bytes() != decision.verdict.to_bytes():
+        raise IntegrityError(
+            f"recomputed outcome is {verdict.outcome}, the decision says {decision.outcome}"
+            if verdict.outcome != decision.outcome
+            else "the findings do not follow from the evidence",
+            where=where,
+            hint="do not act on this decision; ask for a new comparison",
+        )
+    return AuditLevel(
+        level=1,
+        name=LEVELS[1],
+        establishes=("verdict, intervals and checklist recomputed, equal in every bit",),
+        does_not=(
+            *_unknown(attested=attested),
+            "that the counts came from the data (level 2 needs the predictions, level 3 the rows and both bundles)",
+        ),
+    )
 
 
 def judge_again(decision: Decision, *, evidence: Path, attested: bool) -> Audit:
-    """Hold a decision against the verdict recomputed from its evidence.
+    """Hold a decision against the verdict recomputed from its evidence: levels 0 and 1.
 
     Args:
         decision: as read; whether somebody signed it is ``attested``.
@@ -123,38 +193,8 @@ def judge_again(decision: Decision, *, evidence: Path, attested: bool) -> Audit:
     Raises:
         IntegrityError: the evidence is not the one decided on, or the verdict does not follow.
     """
-    verdict, found = recompute(evidence)
-    if found.digest != decision.evidence:
-        raise IntegrityError(
-            f"the evidence is {found.digest}, the decision cites {decision.evidence}",
-            where=str(evidence.name),
-        )
-    if verdict.to_bytes() != decision.verdict.to_bytes():
-        raise IntegrityError(
-            f"recomputed outcome is {verdict.outcome}, the decision says {decision.outcome}"
-            if verdict.outcome != decision.outcome
-            else "the findings do not follow from the evidence",
-            where=str(evidence.name),
-            hint="do not act on this decision; ask for a new comparison",
-        )
-    _check_bound(decision, found)
-    establishes = [
-        "every digest of the evidence",
-        "verdict, intervals and checklist recomputed, equal in every bit",
-    ]
-    if attested:
-        establishes.insert(0, "signed by a trusted approver")
-    does_not = ["that the counts came from the data (needs the blackbox rows and both bundles)"]
-    if not attested:
-        does_not.insert(0, "who decided (give --trust)")
-    return Audit(
-        outcome=verdict.outcome,
-        decision=decision.digest,
-        evidence=found.digest,
-        policy=found.policy,
-        establishes=tuple(establishes),
-        does_not=tuple(does_not),
-    )
+    basis, first = _digests(decision, evidence, attested=attested)
+    return _told(decision, (first, _verdict(decision, basis, attested=attested, where=evidence.name)))
 
 
 def audit(
@@ -163,6 +203,7 @@ def audit(
     evidence: Path | str | None = None,
     trust: TrustPolicy | None = None,
     ledger: Path | str | None = None,
+    level: int | None = None,
     now: datetime | None = None,
 ) -> Audit:
     """Recompute the verdict of a decision file from the evidence beside it.
@@ -172,43 +213,62 @@ def audit(
         evidence: its evidence folder; by default the one beside it.
         trust: if given, a trusted approver must have signed the decision.
         ledger: if given, the look that the decision was made at must be in it, in its place.
+        level: the deepest level to make; by default the deepest that the arguments allow.
         now: time at which the trust is looked at; by default this moment.
 
     Raises:
-        InputError: no decision, or no evidence, is there.
+        InputError: no decision, or no evidence, is there; or not what the level needs.
         IntegrityError: the verdict, or an attestation in the claims beside it, does not follow from
             the evidence, or something is broken.
         RefusedError: no trusted approver signed it.
     """
     decision = Path(decision)
+    deepest = _deepest(level)
     found = read_decision(decision)
     now = datetime.now(UTC) if now is None else now
+    attested = trust is not None
     if trust is not None:
         check_decision(decision.read_bytes(), trust, now=now)
     folder = decision.parent / evidence_folder(decision.stem) if evidence is None else Path(evidence)
-    done = judge_again(found, evidence=folder, attested=trust is not None)
-    if ledger is not None:
-        check_look(Path(ledger), found, read_evidence(folder)[0])
-        more = "the look at the holdout is in its place in an unbroken ledger"
-        done = done.model_copy(update={"establishes": (*done.establishes, more)})
     claims = decision.parent / claims_file(decision.stem)
-    if not claims.is_file():
-        return done
-    lines = claims_in(_read(claims.parent, claims.name), where=claims.name)
+    lines = _claims_beside(claims, found, trust, now=now)
+    signed = (f"{len(lines)} attestations in {claims.name}, each signed by who may",) if lines and attested else ()
+    basis, first = _digests(found, folder, attested=attested, said=signed)
+    if ledger is not None:
+        check_look(Path(ledger), found, basis[0])
+        more = "the look at the holdout is in its place in an unbroken ledger"
+        first = first.model_copy(update={"establishes": (*first.establishes, more)})
+    levels = [first]
+    if deepest > 0:
+        levels.append(_verdict(found, basis, attested=attested, where=folder.name))
+    if deepest > 0 and lines:
+        _check_claims(lines, found, basis, where=claims.name)
+        same = f"{len(lines)} attestations in {claims.name}, each recomputed and equal"
+        levels[-1] = levels[-1].model_copy(update={"establishes": (*levels[-1].establishes, same)})
+    return _told(found, levels)
+
+
+def _deepest(level: int | None) -> int:
+    """Return the deepest level to make."""
+    if level is not None and not 0 <= level <= DEEPEST:
+        raise InputError(f"no level {level}", where="--level", hint=f"there are 0 to {DEEPEST}: see docs/audit.md")
+    return 1 if level is None else level
+
+
+def _claims_beside(path: Path, decision: Decision, trust: TrustPolicy | None, *, now: datetime) -> tuple[bytes, ...]:
+    """Return the attestations beside a decision, each signed by who may say it if there is a trust policy."""
+    if not path.is_file():
+        return ()
+    lines = claims_in(_read(path.parent, path.name), where=path.name)
     for number, line in enumerate(lines, start=1):
         if trust is not None:
-            check_said(line, trust, now=now, channel=found.channel, where=f"{claims.name}, line {number}")
-    _check_claims(lines, found, folder, where=claims.name)
-    return done.model_copy(
-        update={
-            "establishes": (*done.establishes, f"{len(lines)} attestations in {claims.name}, each recomputed and equal")
-        }
-    )
+            check_said(line, trust, now=now, channel=decision.channel, where=f"{path.name}, line {number}")
+    return lines
 
 
-def _check_claims(lines: Sequence[bytes], decision: Decision, folder: Path, *, where: str) -> None:
+def _check_claims(lines: Sequence[bytes], decision: Decision, basis: Basis, *, where: str) -> None:
     """Hold every attestation beside a decision against the statements that follow from it."""
-    evidence, policy, _ = read_evidence(folder)
+    evidence, policy, _ = basis
     follow = {each.to_bytes() for each in verdict_statements(decision, evidence, policy)}
     for number, line in enumerate(lines, start=1):
         place = f"{where}, line {number}"

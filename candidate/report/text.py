@@ -8,7 +8,6 @@ from candidate.documents.ledger import LedgerView
 from candidate.documents.publickey import TITLES
 from candidate.documents.results import (
     Attached,
-    Audit,
     Built,
     BundleView,
     Evaluation,
@@ -296,14 +295,6 @@ def key_text(key: KeyInfo) -> str:
     if not key.model_signing:
         lines.append("OpenSSF model_signing does not read signatures of such a key: sign by an ECDSA P-256 key too")
     return "\n".join(lines)
-
-
-def audit_text(result: Audit) -> str:
-    """Return what an audit established, and what it did not."""
-    lines = [f"the decision ({result.outcome}) follows from its evidence"]
-    lines += [f"  established     {claim}" for claim in result.establishes]
-    lines += [f"  not established {claim}" for claim in result.does_not]
-    return printable("\n".join(lines))
 
 
 def document_text(document: Document) -> str:

@@ -1,0 +1,101 @@
+"""What an audit of level 1 takes: seconds and modules, on made-up evidence of a large comparison.
+
+    python -m benchmarks.audit
+
+34 slices × 64 buckets, calibration, latency of 40 × 50 calls, two models. The audit runs in a process of its
+own, once for each run, so that imports are counted; the median is printed.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+RUNS = 7
+ROWS = 200_000
+SLICES = 33
+HEAVY = ("pandas", "sklearn", "onnx", "onnxruntime", "pyarrow", "skl2onnx", "cryptography", "google", "typer", "dask")
+PROGRAM = """
+import json, sys, time
+began = time.perf_counter()
+from pathlib import Path
+from candidate.flows.auditing import audit
+imported = time.perf_counter()
+found = audit(Path(sys.argv[1]), level=int(sys.argv[2]))
+done = time.perf_counter()
+modules = sorted({name.split(".")[0] for name in sys.modules})
+print(json.dumps([imported - began, done - imported, done - began, found.outcome, modules]))
+"""
+
+
+def evidence_beside(decision: Path) -> None:
+    """Write a decision and its evidence folder."""
+    from candidate.canonical import digest_of
+    from candidate.documents.decision import Decision
+    from candidate.documents.evidence import EvidenceFile
+    from candidate.flows.comparing import array_bytes, write_outcome
+    from candidate.judgement.gate import judge
+    from tests.judgement.worlds import durations, policy, simulate, world
+
+    rng = np.random.default_rng(1)
+    rules = policy(slices={"watch": [{"by": "origin", "margin": 0.05}]})
+    state = simulate(rng, ROWS, n_slices=SLICES, noise=(0.3, 0.6))
+    timed = durations(rng)
+    made = world(state, latency=timed, rules=rules)
+    files = {
+        "policy.json": rules.to_bytes(),
+        "state.npy": array_bytes(state.counts),
+        "calibration.npy": array_bytes(state.bins),
+        "latency.npy": array_bytes(timed),
+    }
+    listed = tuple(
+        EvidenceFile(name=name, digest=digest_of(data), size=len(data)) for name, data in sorted(files.items())
+    )
+    evidence = made.evidence.model_copy(update={"files": listed})
+    verdict = judge(rules, evidence, made.arrays)
+    said = Decision(
+        outcome=verdict.outcome,
+        challenger=evidence.challenger.bundle,
+        champion=evidence.champion.bundle if evidence.champion else None,
+        rollback_target=evidence.champion.bundle if evidence.champion else None,
+        policy=evidence.policy,
+        evidence=evidence.digest,
+        data=evidence.data,
+        registry=None,
+        channel=None,
+        sequence=None,
+        issued="2026-11-01T12:00:00Z",
+        expires="2026-11-02T12:00:00Z",
+        findings=verdict.findings,
+        checklist=verdict.checklist,
+        risks=verdict.risks,
+    )
+    files["evidence.json"] = evidence.to_bytes()
+    write_outcome(decision.parent, decision.stem, said.to_bytes(), files)
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        decision = Path(folder) / "decision.json"
+        evidence_beside(decision)
+        for level in (0, 1):
+            command = [sys.executable, "-c", PROGRAM, str(decision), str(level)]
+            done = [
+                json.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603 - our own
+                for _ in range(RUNS)
+            ]
+            imports, flow, whole = (statistics.median(run[place] for run in done) for place in range(3))
+            heavy = [name for name in HEAVY if name in done[0][4]]
+            print(
+                f"level {level}: imports {imports:.2f} s, audit {flow:.2f} s, together {whole:.2f} s;"
+                f" {done[0][3]}; heavy modules beside numpy and scipy: {', '.join(heavy) or 'none'}"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Commands that check what was decided, and whether the gate can be relied on: audit."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from candidate.cli import output
+from candidate.cli.judging import DecisionFile
+from candidate.cli.options import Json, Quiet, Trust
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    for command in (audit,):
+        app.command()(command)
+
+
+def audit(
+    decision: DecisionFile,
+    evidence: Annotated[
+        Path | None, typer.Option("--evidence", help="Evidence folder; by default beside the decision.")
+    ] = None,
+    level: Annotated[
+        int | None, typer.Option("--level", help="Deepest level to make, 0 to 3; by default what the files allow.")
+    ] = None,
+    trust: Trust = None,
+    ledger: Annotated[Path | None, typer.Option("--ledger", help="The decision's look must be in it.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Recompute a verdict from its evidence; any difference is an integrity error."""
+    from candidate.flows.auditing import audit as flow
+    from candidate.report.audits import audit_text
+
+    trusted = output.trust(trust, needed=False)
+    result = flow(decision, evidence=evidence, trust=trusted, ledger=ledger, level=level, now=output.now())
+    output.emit(result, audit_text(result), as_json=as_json, quiet=quiet)
