@@ -2,7 +2,7 @@
 
     python -m benchmarks.audit
 
-34 slices × 64 buckets, calibration, latency of 40 × 50 calls, two models. The audit runs in a process of its
+34 slices by 64 buckets, calibration, latency of 40 by 50 calls, two models. The audit runs in a process of its
 own, once for each run, so that imports are counted; the median is printed.
 """
 

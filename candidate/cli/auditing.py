@@ -7,7 +7,7 @@ import typer
 
 from candidate.cli import output
 from candidate.cli.judging import DecisionFile
-from candidate.cli.options import Json, Quiet, Trust
+from candidate.cli.options import Engine, Json, Quiet, Trust
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +24,13 @@ def audit(
     level: Annotated[
         int | None, typer.Option("--level", help="Deepest level to make, 0 to 3; by default what the files allow.")
     ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", help="What compare --predictions wrote: level 2.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="The rows that were measured: level 3.")] = None,
+    challenger: Annotated[Path | None, typer.Option("--challenger", help="Its bundle: level 3.")] = None,
+    champion: Annotated[Path | None, typer.Option("--champion", help="Its bundle: level 3.")] = None,
+    engine: Engine = "serial",
     trust: Trust = None,
     ledger: Annotated[Path | None, typer.Option("--ledger", help="The decision's look must be in it.")] = None,
     as_json: Json = False,
@@ -33,6 +40,19 @@ def audit(
     from candidate.flows.auditing import audit as flow
     from candidate.report.audits import audit_text
 
-    trusted = output.trust(trust, needed=False)
-    result = flow(decision, evidence=evidence, trust=trusted, ledger=ledger, level=level, now=output.now())
+    with output.progress(quiet=quiet) as progress:
+        result = flow(
+            decision,
+            evidence=evidence,
+            trust=output.trust(trust, needed=False),
+            predictions=predictions,
+            data=data,
+            challenger=challenger,
+            champion=champion,
+            ledger=ledger,
+            level=level,
+            engine=engine,
+            now=output.now(),
+            progress=progress,
+        )
     output.emit(result, audit_text(result), as_json=as_json, quiet=quiet)

@@ -40,6 +40,9 @@ def compare(
     plan: Annotated[
         Path | None, typer.Option("--plan", help="What candidate plan wrote: the policy may not have changed since.")
     ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", help="Parquet file to keep every row's scores in, for an audit.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -66,6 +69,7 @@ def compare(
             ledger=ledger,
             eyeball=eyeball,
             planned=None if plan is None else read_plan(plan),
+            predictions=predictions,
             progress=progress,
         )
     output.emit(result.decision, decision_text(result.decision), as_json=as_json, quiet=quiet)

@@ -148,10 +148,20 @@ class EvidenceFile(Part):
     size: int
 
 
+class Predictions(Part):
+    """What commits to the score of every row, in a file that is not part of the evidence."""
+
+    rows: int
+    columns: tuple[str, ...]
+    """Columns of the data that are kept beside the scores, in the order of the leaves."""
+    root: Digest
+    """Root of the Merkle tree (RFC 6962) over the rows in the order of their numbers."""
+
+
 class Evidence(Grown, Document):
     """``evidence.json``: what was measured, with the digest of every array beside it."""
 
-    later: ClassVar[tuple[str, ...]] = ("holdout", "plan")
+    later: ClassVar[tuple[str, ...]] = ("holdout", "plan", "predictions")
 
     kind: Literal["candidate.evidence"] = "candidate.evidence"
     version: Literal[1] = 1
@@ -168,3 +178,5 @@ class Evidence(Grown, Document):
     environment: dict[str, str]
     """Fingerprint of the machine and of the options that were measured with."""
     files: tuple[EvidenceFile, ...]
+    predictions: Predictions | None = None
+    """Null where no predictions were kept."""

@@ -12,7 +12,7 @@ from candidate.adapters.attest import unverified_statement
 from candidate.adapters.verdicts import claims_in, verdict_statements
 from candidate.canonical import digest_of
 from candidate.documents.audited import Audit, AuditLevel
-from candidate.documents.decision import Decision
+from candidate.documents.decision import Decision, Verdict
 from candidate.documents.evidence import (
     BINS_FILE,
     EVIDENCE_FILE,
@@ -28,6 +28,8 @@ from candidate.errors import InputError, IntegrityError
 from candidate.flows.comparing import claims_file, evidence_folder
 from candidate.flows.deciding import check_decision
 from candidate.flows.holdouts import check_look
+from candidate.flows.progress import Progress, silent
+from candidate.flows.remeasuring import Basis, bundles_again, rows_again
 from candidate.flows.showing import read_decision
 from candidate.flows.trusting import check_said
 from candidate.judgement.gate import Arrays, bins_shape, judge
@@ -106,8 +108,12 @@ def arrays_of(evidence: Evidence, files: dict[str, bytes]) -> Arrays:
     return Arrays(state=state, latency=latency)
 
 
-Basis = tuple[Evidence, Policy, Arrays]
-"""What a decision rests on, as ``read_evidence`` returns it."""
+def recompute(folder: Path) -> tuple[Verdict, Evidence]:
+    """Return the verdict that policy and evidence force: a pure function of the folder's bytes."""
+    evidence, policy, arrays = read_evidence(folder)
+    return judge(policy, evidence, arrays), evidence
+
+
 LEVELS = ("signatures and digests", "the verdict from the State", "the State from predictions", "both bundles again")
 DEEPEST = len(LEVELS) - 1
 
@@ -203,18 +209,30 @@ def audit(
     evidence: Path | str | None = None,
     trust: TrustPolicy | None = None,
     ledger: Path | str | None = None,
+    predictions: Path | str | None = None,
+    data: Path | str | None = None,
+    challenger: Path | str | None = None,
+    champion: Path | str | None = None,
     level: int | None = None,
+    engine: str = "serial",
     now: datetime | None = None,
+    progress: Progress = silent,
 ) -> Audit:
-    """Recompute the verdict of a decision file from the evidence beside it.
+    """Recompute the verdict of a decision file from the evidence beside it, and measure again if there is what with.
 
     Args:
         decision: ``NAME.json`` as ``compare`` wrote it.
         evidence: its evidence folder; by default the one beside it.
         trust: if given, a trusted approver must have signed the decision.
         ledger: if given, the look that the decision was made at must be in it, in its place.
+        predictions: what ``compare --predictions`` wrote, for level 2.
+        data: the rows that were measured, for level 3.
+        challenger: its bundle, for level 3.
+        champion: its bundle, for level 3 unless it was a first release.
         level: the deepest level to make; by default the deepest that the arguments allow.
+        engine: where level 3 counts rows: ``serial``, ``pool[:WORKERS]`` or ``dask[:ADDRESS]``.
         now: time at which the trust is looked at; by default this moment.
+        progress: told how far level 3 is.
 
     Raises:
         InputError: no decision, or no evidence, is there; or not what the level needs.
@@ -223,7 +241,8 @@ def audit(
         RefusedError: no trusted approver signed it.
     """
     decision = Path(decision)
-    deepest = _deepest(level)
+    given = {"--predictions": predictions, "--data": data, "--challenger": challenger, "--champion": champion}
+    deepest = _deepest(level, {name for name, path in given.items() if path is not None})
     found = read_decision(decision)
     now = datetime.now(UTC) if now is None else now
     attested = trust is not None
@@ -245,13 +264,39 @@ def audit(
         _check_claims(lines, found, basis, where=claims.name)
         same = f"{len(lines)} attestations in {claims.name}, each recomputed and equal"
         levels[-1] = levels[-1].model_copy(update={"establishes": (*levels[-1].establishes, same)})
+    if deepest > 1 and predictions is not None:
+        levels.append(rows_again(Path(predictions), basis, name=LEVELS[2]))
+    if deepest == DEEPEST and data is not None and challenger is not None:
+        levels.append(
+            bundles_again(
+                basis,
+                data=Path(data),
+                challenger=Path(challenger),
+                champion=None if champion is None else Path(champion),
+                name=LEVELS[DEEPEST],
+                engine=engine,
+                progress=progress,
+            )
+        )
     return _told(found, levels)
 
 
-def _deepest(level: int | None) -> int:
+NEEDED: dict[int, set[str]] = {2: {"--predictions"}, 3: {"--data", "--challenger"}}
+"""What a level cannot do without, beside the decision and its evidence."""
+
+
+def _deepest(level: int | None, given: set[str]) -> int:
     """Return the deepest level to make."""
     if level is not None and not 0 <= level <= DEEPEST:
         raise InputError(f"no level {level}", where="--level", hint=f"there are 0 to {DEEPEST}: see docs/audit.md")
+    for number in sorted(NEEDED, reverse=True):
+        missing = NEEDED[number] - given
+        useful = NEEDED[number] | ({"--champion"} if number == DEEPEST else set())
+        asked = level == number or (level is None and bool(useful & given))
+        if asked and missing:
+            raise InputError(f"level {number} needs {' and '.join(sorted(missing))}", where="--level")
+        if asked:
+            return number
     return 1 if level is None else level
 
 

@@ -38,11 +38,13 @@ from candidate.documents.plan import Plan
 from candidate.documents.policy import Policy
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
+from candidate.flows.engines import parse_engine
 from candidate.flows.holdouts import check_apart, look, record
 from candidate.flows.latency import ROLES, THREADS, time_bundles
 from candidate.flows.measuring import Measured, Scorer, is_attested, measure, read_policy
 from candidate.flows.progress import Progress, silent
 from candidate.flows.registry import Registry, timestamp
+from candidate.flows.scored import Writer
 from candidate.flows.verifying import Bundle, inspect, replay
 from candidate.judgement.gate import Arrays, judge
 
@@ -84,7 +86,8 @@ class Incumbent:
     sequence: int | None = None
 
 
-def _facts(scorer: Scorer, *, attested: bool) -> BundleFacts:
+def facts_of(scorer: Scorer, *, attested: bool) -> BundleFacts:
+    """Return what the evidence says of a bundle; its golden rows are replayed for it."""
     bundle = scorer.bundle
     promised = bundle.manifest.serving_features
     record = bundle.experiment
@@ -175,6 +178,13 @@ def _look(
     return look(Path(ledger), policy, data, challenger=bundles[0], champion=champion, progress=progress)
 
 
+def _keeper(path: Path | str, policy: Policy, scorers: Sequence[Scorer], engine: str) -> Writer:
+    """Return who keeps every row's scores; whatever is wrong with that is told before the rows are looked at."""
+    if parse_engine(engine)[0] != "serial":
+        raise InputError("predictions are kept by one process alone", where="--engine", hint="leave --engine out")
+    return Writer(Path(path), policy, tuple(scorer.role for scorer in scorers))
+
+
 def array_bytes(array: NDArray[np.int64]) -> bytes:
     """Return the ``.npy`` bytes (format 1.0, little endian, C order) of an array of int64."""
     buffer = io.BytesIO()
@@ -190,6 +200,7 @@ def _bundle_evidence(
     timed: tuple[NDArray[np.int64], LatencyAxes],
     spent: HoldoutFacts | None,
     planned: Plan | None,
+    keeper: Writer | None,
 ) -> tuple[Evidence, dict[str, bytes]]:
     files = {
         POLICY_FILE: policy.to_bytes(),
@@ -212,6 +223,7 @@ def _bundle_evidence(
         files=tuple(
             EvidenceFile(name=name, digest=digest_of(data), size=len(data)) for name, data in sorted(files.items())
         ),
+        predictions=None if keeper is None else keeper.root(),
     )
     return evidence, {**files, EVIDENCE_FILE: evidence.to_bytes()}
 
@@ -316,6 +328,7 @@ def compare(
     ledger: Path | str | None = None,
     eyeball: Path | str | None = None,
     planned: Plan | None = None,
+    predictions: Path | str | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Measure the challenger beside the champion and decide.
@@ -336,6 +349,7 @@ def compare(
         ledger: file that counts the looks at these rows; a policy with ``[holdout]`` needs it.
         planned: what was planned before by this policy; the evidence names it.
         eyeball: rows that were looked at while developing; the blackbox may not share any with them.
+        predictions: Parquet file to keep every row's scores in; the evidence then commits to them.
         progress: told what is being done and how far it is.
 
     Raises:
@@ -374,20 +388,23 @@ def compare(
         ]
         if eyeball is not None:
             check_apart(data, Path(eyeball), progress=progress)
+        keeper = None if predictions is None else stack.enter_context(_keeper(predictions, rules, scorers, engine))
         spent = _look(rules, ledger, data, [bundle.ref.digest for bundle in bundles], progress)
-        facts = [_facts(scorer, attested=known) for scorer, known in zip(scorers, attested, strict=True)]
-        measured = measure(scorers, data=data, policy=rules, engine=engine, progress=progress)
+        facts = [facts_of(scorer, attested=known) for scorer, known in zip(scorers, attested, strict=True)]
+        measured = measure(scorers, data=data, policy=rules, engine=engine, progress=progress, keeper=keeper)
         timed = time_bundles(bundles, data=data, rounds=rules.bench.rounds, calls=rules.bench.calls, progress=progress)
-    evidence, files = _bundle_evidence(scorers, facts, rules, measured, timed, spent, planned)
-    verdict = judge(rules, evidence, Arrays(state=measured.state, latency=timed[0]))
-    if ledger is not None and spent is not None:
-        record(Path(ledger), spent, rules.digest, verdict)
-    hours = 24 if trust is None else trust.max_decision_age_hours
-    decision = _decide(verdict, evidence, incumbent, now=now, hours=hours)
-    statements = () if signer is None else verdict_statements(decision, evidence, rules)
-    claims = tuple(attest(each, signer).to_bytes() for each in statements if signer is not None)
-    attestation = claims[0] if claims else None
-    path = None if out is None else write_outcome(out, name, attestation or decision.to_bytes(), files, claims)
+        evidence, files = _bundle_evidence(scorers, facts, rules, measured, timed, spent, planned, keeper)
+        verdict = judge(rules, evidence, Arrays(state=measured.state, latency=timed[0]))
+        if ledger is not None and spent is not None:
+            record(Path(ledger), spent, rules.digest, verdict)
+        hours = 24 if trust is None else trust.max_decision_age_hours
+        decision = _decide(verdict, evidence, incumbent, now=now, hours=hours)
+        statements = () if signer is None else verdict_statements(decision, evidence, rules)
+        claims = tuple(attest(each, signer).to_bytes() for each in statements if signer is not None)
+        attestation = claims[0] if claims else None
+        path = None if out is None else write_outcome(out, name, attestation or decision.to_bytes(), files, claims)
+        if keeper is not None:
+            keeper.publish()
     return Comparison(
         decision=decision, attestation=attestation, evidence=evidence, files=files, path=path, claims=claims
     )

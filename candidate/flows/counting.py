@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ from candidate.documents.evidence import ModelRole, SliceKey
 from candidate.documents.manifest import ModelSignature
 from candidate.documents.policy import Policy
 from candidate.errors import InputError
-from candidate.flows.observing import Batch, Model, Placing, observed
+from candidate.flows.observing import Batch, Model, Placing, Seen, observed, seen
+from candidate.flows.scored import Keeper
 from candidate.flows.slicing import Coded, Slicer, coded
 from candidate.judgement.buckets import buckets_of
 from candidate.judgement.state import WEIGHT_STEP, State
@@ -153,21 +154,62 @@ def _units(unit: Coded, first_row: int, task: Task) -> NDArray[np.int64]:
     return buckets_of(np.array(unit.values), salt=task.salt, buckets=rules.buckets)[unit.codes]
 
 
-def counting(task: Task, models: Sequence[Model], part: Part) -> Iterator[Counted]:
+class Scorers(Protocol):
+    """Where the answers to a batch of rows come from: models that run, or a file that they were written to."""
+
+    @property
+    def roles(self) -> tuple[ModelRole, ...]:
+        """Whose answers they are."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the file that are needed beside the policy's."""
+
+    def see(self, batch: Batch) -> Seen:
+        """Return all that is counted of a batch of rows."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """Models that are run on every batch."""
+
+    policy: Policy
+    models: Sequence[Model]
+
+    @property
+    def roles(self) -> tuple[ModelRole, ...]:
+        """Of each model."""
+        return tuple(model.role for model in self.models)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every feature that a model reads, each once."""
+        return tuple(dict.fromkeys(name for model in self.models for name in model.signature.features))
+
+    def see(self, batch: Batch) -> Seen:
+        """Run every model on a batch."""
+        return seen(batch, self.models, self.policy)
+
+
+def counting(task: Task, models: Sequence[Model], part: Part, *, keeper: Keeper | None = None) -> Iterator[Counted]:
     """Count a part batch by batch, yielding the State of all rows up to there; constant memory.
 
     Args:
         task: which measurement.
         models: the challenger, and the champion if there is one.
         part: which rows.
+        keeper: shown every batch.
 
     Raises:
         InputError: unreadable file, missing column, or a value that does not fit.
     """
+    return count_scored(task, Running(task.policy, models), part, keeper=keeper)
+
+
+def count_scored(task: Task, scorers: Scorers, part: Part, *, keeper: Keeper | None = None) -> Iterator[Counted]:
+    """Count a part as ``counting`` does, whoever has scored its rows."""
     policy, slicer = task.policy, Slicer(task.policy, all_ranked=task.all_ranked)
-    columns = list(dict.fromkeys((*policy.columns, *policy.numbers)))
-    for model in models:
-        columns += [name for name in model.signature.features if name not in columns]
+    columns = list(dict.fromkeys((*policy.columns, *policy.numbers, *scorers.columns)))
     total: State | None = None
     rows, units = 0, set[Any]()
     for batch in dataset.batches(task.data, columns, rows=BATCH_ROWS, groups=part.groups):
@@ -182,7 +224,10 @@ def counting(task: Task, models: Sequence[Model], part: Part) -> Iterator[Counte
             groups, len(slicer.keys), buckets, policy.data.buckets, task.bins, slicer.ranked, slicer.calibrated
         )
         here = Batch(batch, read, first_row, task.data)
-        total = observed(here, models, policy, at, constant=task.constant, into=total)
+        scored = scorers.see(here)
+        if keeper is not None:
+            keeper.keep(here, scored)
+        total = observed(scored, scorers.roles, policy, at, constant=task.constant, into=total)
         rows += batch.num_rows
         _check_size(total, task)
         yield Counted(total, slicer, rows, frozenset())

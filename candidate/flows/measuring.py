@@ -17,11 +17,13 @@ from candidate.documents.evidence import DataFacts, ModelRole, StateAxes
 from candidate.documents.names import MODEL_PATH
 from candidate.documents.policy import MeasuredTask, Policy
 from candidate.documents.trust import TrustPolicy
+from candidate.documents.where import Scalar
 from candidate.errors import InputError, RefusedError
 from candidate.flows.counting import Counted, Part, Portable, Task, counting, merged
 from candidate.flows.engines import parse_engine, run
 from candidate.flows.observing import Model, layout_for
 from candidate.flows.progress import Progress, silent
+from candidate.flows.scored import Keeper
 from candidate.flows.verifying import Bundle, check_release
 from candidate.judgement.buckets import derive_salt
 from candidate.judgement.state import State
@@ -98,7 +100,9 @@ def _portable(scorer: Scorer) -> Portable:
     return Portable(scorer.role, bundle.signature.to_bytes(), bundle.filled, bundle.read(MODEL_PATH), weights)
 
 
-def _parts(scorers: Sequence[Scorer], task: Task, engine: str, progress: Progress) -> list[Counted]:
+def _parts(
+    scorers: Sequence[Scorer], task: Task, engine: str, progress: Progress, keeper: Keeper | None = None
+) -> list[Counted]:
     """Return the counts of all rows, in as many parts as the engine made."""
     if parse_engine(engine)[0] != "serial":
         parts = []
@@ -110,7 +114,7 @@ def _parts(scorers: Sequence[Scorer], task: Task, engine: str, progress: Progres
     models = [Model(each.role, each.bundle.signature, each.bundle.filled, each.session) for each in scorers]
     # The same batches as the other engines': a graph need not answer a row alike beside other rows.
     groups = tuple(range(len(dataset.row_groups(task.data)))) if task.data.suffix == ".parquet" else None
-    for last in counting(task, models, Part(groups)):
+    for last in counting(task, models, Part(groups), keeper=keeper):
         progress("scoring rows", None if not expected else last.rows / expected)
     return [] if last is None else [last]
 
@@ -123,6 +127,7 @@ def measure(
     engine: str = "serial",
     all_ranked: bool = False,
     progress: Progress = silent,
+    keeper: Keeper | None = None,
 ) -> Measured:
     """Score every bundle on every row of a file and return the State.
 
@@ -133,6 +138,7 @@ def measure(
         engine: ``serial``, ``pool[:WORKERS]`` or ``dask[:ADDRESS]``; the State is the same.
         all_ranked: whether scores of all rows get histograms even if no rule asks for them.
         progress: told the share of rows done.
+        keeper: shown every batch of scored rows; the engine must be ``serial``.
 
     Raises:
         InputError: unreadable file, missing column, a value that does not fit, no rows, another file
@@ -152,19 +158,36 @@ def measure(
     constant = scorers[0].bundle.experiment.data.label_mean if policy.task == "regression" else None
     ranked = all_ranked and policy.task is None
     task = Task(data.absolute(), digest, policy, salt, ranked, constant)
-    parts = _parts(scorers, task, engine, progress)
-    if not parts:
-        raise InputError("no rows", where=str(data.name))
-    total = merged(parts, task)
-    order, models = total.slicer.ordering(), tuple(scorer.role for scorer in scorers)
-    state = total.state.reordered(order)
+    parts = _parts(scorers, task, engine, progress, keeper)
     classes = scorers[0].bundle.signature.classes if policy.task == "multiclass" else ()
-    layout = layout_for(policy, models, len(classes), constant=constant is not None)
+    return assembled(parts, task, tuple(scorer.role for scorer in scorers), classes)
+
+
+def assembled(
+    parts: Sequence[Counted], task: Task, models: tuple[ModelRole, ...], classes: tuple[Scalar, ...]
+) -> Measured:
+    """Return what all parts measure together, its slices in the order that any order of the rows gives.
+
+    Args:
+        parts: as they were counted.
+        task: which measurement.
+        models: whose scores were counted.
+        classes: of a multiclass task, in their order.
+
+    Raises:
+        InputError: no rows.
+    """
+    if not parts:
+        raise InputError("no rows", where=str(task.data.name))
+    policy, total = task.policy, merged(parts, task)
+    order = total.slicer.ordering()
+    state = total.state.reordered(order)
+    layout = layout_for(policy, models, len(classes), constant=task.constant is not None)
     axes = StateAxes(
         task=policy.kind_of_task,
         slices=tuple(total.keys[number] for number in order),
         buckets=policy.data.buckets,
-        salt=f"{salt:016x}",
+        salt=f"{task.salt:016x}",
         statistics=layout.statistics,
         models=models,
         calibration_bins=task.bins,
@@ -176,7 +199,7 @@ def measure(
         zero_rule=layout.zero_rule,
     )
     rows, units = total.rows, len(total.units)
-    facts = DataFacts(file=digest, rows=rows, units=units, label=policy.data.label, unit=policy.data.unit)
+    facts = DataFacts(file=task.digest, rows=rows, units=units, label=policy.data.label, unit=policy.data.unit)
     return Measured(state, axes, facts)
 
 

@@ -109,52 +109,106 @@ def layout_for(policy: Policy, models: Sequence[ModelRole], classes: int, *, con
     return Layout(tuple(models), task, count, policy.data.weight is not None, policy.summed, zero_rule)
 
 
-def observed(
-    batch: Batch, models: Sequence[Model], policy: Policy, at: Placing, *, constant: float | None, into: State | None
-) -> State:
-    """Score some rows and count them.
+@dataclass(frozen=True)
+class Seen:
+    """All that is counted of some rows, beside their slices.
+
+    Attributes:
+        truth: shape (rows,): 1 for the positive class and else 0, the position of the class, or the number.
+        scores: shape (rows, models, values), finite: one probability, that of each class, or the number.
+        answers: shape (rows, models): what each model answers, as the truth has it; zeros where it answers numbers.
+        weights: shape (rows,); None where each row counts as one.
+        columns: numbers to be summed by outcome, each of shape (rows,).
+    """
+
+    truth: NDArray[Any]
+    scores: Floats
+    answers: Integers
+    weights: Floats | None
+    columns: Mapping[str, Floats]
+
+
+def seen(batch: Batch, models: Sequence[Model], policy: Policy) -> Seen:
+    """Score some rows.
 
     Args:
         batch: the rows.
         models: the challenger first.
         policy: names task, label, weight and columns.
-        at: where they are counted.
-        constant: the zero-rule's answer, of numbers.
-        into: a State that nobody else holds, to be added to.
 
     Raises:
         InputError: a value does not fit, or a model gives no finite answer.
     """
-    weights = _weights(batch, policy)
+    weights, columns = weights_and_columns(batch, policy)
+    if policy.kind_of_task == "regression":
+        truth = _true_numbers(batch, policy.data.label, policy.data.scale or 1.0)
+        numbers = _answered_numbers(batch, models)
+        return Seen(truth, numbers[:, :, np.newaxis], np.zeros(numbers.shape, dtype=np.int64), weights, columns)
+    signature = models[0].signature
+    label = _true_classes(batch, signature)
+    if policy.kind_of_task == "multiclass":
+        return Seen(label, *_answered_classes(batch, models), weights, columns)
+    scores, predicted = _answered(batch, models)
+    positive = (label == signature.classes.index(signature.positive)).astype(np.int64)
+    return Seen(positive, scores[:, :, np.newaxis], predicted.astype(np.int64), weights, columns)
+
+
+def weights_and_columns(batch: Batch, policy: Policy) -> tuple[Floats | None, dict[str, Floats]]:
+    """Return the weight of each row, if there are any, and the columns that are summed."""
+    task = policy.kind_of_task
+    columns = {name: _bounded(batch, name, COLUMN_CAP) for name in (policy.summed if task == "binary" else ())}
+    return _weights(batch, policy), columns
+
+
+def observed(
+    rows: Seen,
+    models: tuple[ModelRole, ...],
+    policy: Policy,
+    at: Placing,
+    *,
+    constant: float | None,
+    into: State | None,
+) -> State:
+    """Count some rows.
+
+    Args:
+        rows: as they were scored, now or before.
+        models: roles, the challenger first.
+        policy: names task and scale.
+        at: where they are counted.
+        constant: the zero-rule's answer, of numbers.
+        into: a State that nobody else holds, to be added to.
+    """
     common: dict[str, Any] = {
         "groups": at.groups,
         "n_slices": at.n_slices,
         "buckets": at.buckets,
         "n_buckets": at.n_buckets,
-        "models": tuple(model.role for model in models),
-        "weights": weights,
+        "models": models,
+        "weights": rows.weights,
         "into": into,
     }
     if policy.kind_of_task == "regression":
-        scale = policy.data.scale or 1.0
         return observe_numbers(
-            label=_true_numbers(batch, policy.data.label, scale),
-            answers=_answered_numbers(batch, models),
-            scale=scale,
+            label=rows.truth,
+            answers=rows.scores[:, :, 0],
+            scale=policy.data.scale or 1.0,
             quantile=policy.quantile or MEDIAN,
             constant=constant,
             **common,
         )
-    signature = models[0].signature
-    label = _true_classes(batch, signature)
     common |= {"bins": at.bins, "calibrated": at.calibrated}
     if policy.kind_of_task == "multiclass":
-        probabilities, answers = _answered_classes(batch, models)
-        return observe_classes(label=label, probabilities=probabilities, answers=answers, **common)
-    scores, predicted = _answered(batch, models)
-    positive = label == signature.classes.index(signature.positive)
-    columns = {name: _bounded(batch, name, COLUMN_CAP) for name in policy.summed}
-    return observe(positive=positive, scores=scores, predicted=predicted, ranked=at.ranked, columns=columns, **common)
+        return observe_classes(label=rows.truth, probabilities=rows.scores, answers=rows.answers, **common)
+    positive, predicted = rows.truth == 1, rows.answers == 1
+    return observe(
+        positive=positive,
+        scores=rows.scores[:, :, 0],
+        predicted=predicted,
+        ranked=at.ranked,
+        columns=rows.columns,
+        **common,
+    )
 
 
 def _weights(batch: Batch, policy: Policy) -> Floats | None:
