@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from candidate.flows.importing import import_bundle as import_bundle
     from candidate.flows.mending import mirror as mirror
     from candidate.flows.mending import repair as repair
+    from candidate.flows.overriding import Overridden as Overridden
+    from candidate.flows.overriding import override as override
     from candidate.flows.planning import calibrate as calibrate
     from candidate.flows.planning import plan as plan
     from candidate.flows.predicting import predict as predict
@@ -120,6 +122,7 @@ _HOMES = {
     "candidate.flows.importing": ("import_bundle",),
     "candidate.flows.benching": ("Prices", "bench"),
     "candidate.flows.mending": ("mirror", "repair"),
+    "candidate.flows.overriding": ("Overridden", "override"),
     "candidate.flows.predicting": ("predict",),
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),
     "candidate.flows.reporting": ("Rendered", "render"),

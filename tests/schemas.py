@@ -26,6 +26,7 @@ MODULES = (
     "plan",
     "predicates",
     "entry",
+    "override",
     "results",
     "audited",
     "benched",

@@ -188,8 +188,10 @@ def _check_required(trust: TrustPolicy, where: str) -> None:
             where=place,
             hint='without it nothing says which bundle this is: required = ["release", ...]',
         )
-    if "entry" in trust.required:
-        raise InputError("an entry stands in a registry's log, never in a bundle", where=place, hint="take it out")
+    if {"entry", "override"} & set(trust.required):
+        raise InputError(
+            "entries and overrides stand in a registry, never in a bundle", where=place, hint="take them out"
+        )
     mute = [name for name in trust.required if not speakers(trust, name)]
     if mute == ["release"] and "builder" not in trust.roles:
         return  # a policy for decisions or entries alone: it accepts no bundle, so it need not say how

@@ -1,4 +1,4 @@
-"""Commands that check what was decided, and whether the gate can be relied on: audit."""
+"""Commands that check what was decided, and whether the gate can be relied on: audit, override."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +7,12 @@ import typer
 
 from candidate.cli import output
 from candidate.cli.judging import DecisionFile
-from candidate.cli.options import Engine, Json, Quiet, Trust
+from candidate.cli.options import Engine, Json, Keys, Quiet, Trust
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
-    for command in (audit,):
+    for command in (audit, override):
         app.command()(command)
 
 
@@ -56,3 +56,27 @@ def audit(
             progress=progress,
         )
     output.emit(result, audit_text(result), as_json=as_json, quiet=quiet)
+
+
+def override(
+    decision: DecisionFile,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is signed and kept for ever.")],
+    days: Annotated[int, typer.Option("--days", help="How long it is good for.")],
+    key: Keys = None,
+    evidence: Annotated[
+        Path | None, typer.Option("--evidence", help="Evidence folder; by default beside the decision.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; by default NAME.override.jsonl beside the decision.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Sign that an inconclusive decision may be promoted, where its policy allows it; never a no-go."""
+    from candidate.flows.overriding import override as flow
+    from candidate.report.audits import override_text
+
+    made = flow(decision, reason=reason, days=days, signer=output.signers(key), evidence=evidence, now=output.now())
+    path = decision.with_name(f"{decision.stem}.override.jsonl") if out is None else out
+    output.write_new(path, made.data)
+    output.emit(made.override, override_text(made.override, str(path)), as_json=as_json, quiet=quiet)

@@ -82,6 +82,9 @@ def verify(
         Path | None, typer.Option("--public-key", help="Trust only this builder's key (PEM).")
     ] = None,
     decision: Annotated[Path | None, typer.Option("--decision", help="Also require this signed go.")] = None,
+    override: Annotated[
+        Path | None, typer.Option("--override", help="Of a decision that is inconclusive: who let it pass.")
+    ] = None,
     replay: Annotated[bool, typer.Option("--replay/--no-replay", help="Run the golden inputs on this host.")] = True,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -92,6 +95,7 @@ def verify(
         trust=trust,
         public_key=public_key,
         decision=decision,
+        override=override,
         replay=replay,
         as_json=as_json,
         quiet=quiet,

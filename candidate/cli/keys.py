@@ -124,6 +124,9 @@ def trust(
     approver: Annotated[list[Path], typer.Option("--approver", help="Public key that may sign decisions.")],
     promoter: Annotated[list[Path], typer.Option("--promoter", help="Public key that may promote and roll back.")],
     oncall: Annotated[list[Path] | None, typer.Option("--oncall", help="Public key that may only roll back.")] = None,
+    overrider: Annotated[
+        list[Path] | None, typer.Option("--overrider", help="Public key that may override an inconclusive verdict.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -136,6 +139,7 @@ def trust(
         "approver": approver,
         "promoter": promoter,
         "oncall": oncall or [],
+        "overrider": overrider or [],
     }
     policy = trust_of(
         {role: [output.read_bytes(path).decode("ascii", "replace") for path in paths] for role, paths in files.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from candidate.cli import output
 
-_VALUES = {"--trust": "trust", "--public-key": "public_key", "--decision": "decision"}
+_VALUES = {"--trust": "trust", "--public-key": "public_key", "--decision": "decision", "--override": "override"}
 _FLAGS = {
     "--json": ("as_json", True),
     "--quiet": ("quiet", True),
@@ -24,6 +24,7 @@ def verify(
     trust: Path | None = None,
     public_key: Path | None = None,
     decision: Path | None = None,
+    override: Path | None = None,
     replay: bool = True,
     as_json: bool = False,
     quiet: bool = False,
@@ -37,6 +38,7 @@ def verify(
         trust=None if public_key else output.trust(trust, needed=True),
         public_key=output.read_bytes(public_key).decode("ascii", "replace") if public_key else None,
         decision=output.read_bytes(decision) if decision else None,
+        override=output.read_bytes(override) if override else None,
         replay=replay,
         now=output.now(),
     )

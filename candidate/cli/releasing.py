@@ -45,6 +45,9 @@ def promote(
     decision: Annotated[Path, typer.Option("--decision", help="The signed go.")],
     registry: RegistryDir,
     channel: ChannelName,
+    override: Annotated[
+        Path | None, typer.Option("--override", help="Of a decision that is inconclusive: who lets it pass.")
+    ] = None,
     key: Key = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -61,6 +64,7 @@ def promote(
         registry=Registry.open(registry),
         channel=channel,
         signer=output.needed_signer(key),
+        override=None if override is None else output.read_bytes(override),
         now=output.now(),
         dry_run=dry_run,
     )

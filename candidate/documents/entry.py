@@ -46,8 +46,10 @@ class Preflight(Part):
     max_difference: float
 
 
-class Move(Part):
+class Move(Grown):
     """One channel's pointer moving from one champion to the next."""
+
+    later: ClassVar[tuple[str, ...]] = ("override",)
 
     channel: Channel
     from_: Annotated[Digest | None, Field(alias="from")]
@@ -58,6 +60,13 @@ class Move(Part):
     decision: Digest | None
     """Digest of the decision's attestation blob; null for a rollback."""
     preflight: tuple[Preflight, ...]
+    override: Digest | None = None
+    """Digest of the override that stood in for a go; null where the decision was one."""
+
+    @property
+    def cited(self) -> tuple[str, ...]:
+        """Digests of the decision and of the override, as far as there are any."""
+        return tuple(digest for digest in (self.decision, self.override) if digest is not None)
 
 
 class Mark(Part):

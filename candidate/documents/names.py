@@ -54,13 +54,23 @@ DECISION_TYPE = OUR_PREDICATES + "decision/v1"
 ENTRY_TYPE = OUR_PREDICATES + "entry/v1"
 EVALUATION_TYPE = OUR_PREDICATES + "evaluation/v1"
 REPRODUCED_TYPE = OUR_PREDICATES + "reproduced/v1"
+OVERRIDE_TYPE = OUR_PREDICATES + "override/v1"
 TEST_RESULT_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 VSA_TYPE = "https://slsa.dev/verification_summary/v1"
 
 INTEGRITY_TYPE = "https://model_signing/signature/v1.0"
 
 PredicateName = Literal[
-    "release", "integrity", "provenance", "reproduced", "decision", "evaluation", "test-result", "vsa", "entry"
+    "release",
+    "integrity",
+    "provenance",
+    "reproduced",
+    "decision",
+    "evaluation",
+    "test-result",
+    "vsa",
+    "entry",
+    "override",
 ]
 """What can be said of a bundle, as people write it in trust.toml."""
 
@@ -74,6 +84,7 @@ PREDICATE_TYPES: dict[PredicateName, str] = {
     "test-result": TEST_RESULT_TYPE,
     "vsa": VSA_TYPE,
     "entry": ENTRY_TYPE,
+    "override": OVERRIDE_TYPE,
 }
 
 CLAIMS_FILE = "claims.jsonl"

@@ -249,6 +249,8 @@ class HistoryEntry(Part):
     decision: Digest | None
     digest: Digest
     """Digest of the entry's bytes."""
+    override: Digest | None = None
+    """The override that stood in for a go."""
 
 
 class History(Document):
@@ -277,6 +279,8 @@ class Moved(Document):
     """Rollback targets that could not be verified, loaded or replayed, and why."""
     dry_run: bool = False
     """Whether it was only tried: nothing was written."""
+    override: Digest | None = None
+    """The override that stood in for a go."""
 
 
 class Marked(Document):

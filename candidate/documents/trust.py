@@ -7,8 +7,9 @@ from pydantic import Field, StringConstraints
 from candidate.document import Digest, Document, Grown, Part
 from candidate.documents.names import PredicateName
 
-RoleName = Literal["builder", "approver", "promoter", "oncall"]
-"""builder signs bundles, approver signs decisions, promoter and oncall sign registry entries."""
+RoleName = Literal["builder", "approver", "promoter", "oncall", "overrider"]
+"""builder signs bundles, approver signs decisions, promoter and oncall sign registry entries, overrider signs that an
+undecided verdict may be promoted all the same."""
 
 Timestamp = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 
@@ -18,6 +19,7 @@ RIGHTS: dict[RoleName, tuple[PredicateName, ...]] = {
     "approver": ("decision", "evaluation", "test-result", "vsa", "reproduced"),
     "promoter": ("entry",),
     "oncall": ("entry",),
+    "overrider": ("override",),
 }
 """All that a role may ever say, its own word first; a trust policy can only narrow it."""
 

@@ -84,7 +84,7 @@ def _live(registry: Registry) -> frozenset[str]:
     try:
         for after, logged in registry.log():
             state = after
-            found.update(move.decision for move in logged.entry.moves if move.decision is not None)
+            found.update(digest for move in logged.entry.moves for digest in move.cited)
         for channel in () if state is None else state.channels.values():
             for artifact in (*(() if channel.champion is None else (channel.champion,)), *channel.rollback):
                 found.add(artifact.index)

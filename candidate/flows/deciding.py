@@ -78,7 +78,7 @@ def check_fresh(decision: Decision, now: datetime, *, max_age_hours: int | None 
     Raises:
         RefusedError: it is.
     """
-    issued, expires = _time(decision.issued), _time(decision.expires)
+    issued, expires = (time_of(text, where="decision") for text in (decision.issued, decision.expires))
     hint = "compare again: candidate compare"
     if now + CLOCK_SKEW < issued:
         raise RefusedError(
@@ -90,8 +90,13 @@ def check_fresh(decision: Decision, now: datetime, *, max_age_hours: int | None 
         raise RefusedError(f"issued {decision.issued}, more than {max_age_hours} h ago", where="decision", hint=hint)
 
 
-def _time(text: str) -> datetime:
+def time_of(text: str, *, where: str) -> datetime:
+    """Return a time as our documents write it.
+
+    Raises:
+        IntegrityError: it is none, such as the 31st of February.
+    """
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError as error:
-        raise IntegrityError(f"{text!r} is no time", where="decision") from error
+        raise IntegrityError(f"{text!r} is no time", where=where) from error

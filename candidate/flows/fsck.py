@@ -89,7 +89,7 @@ def _log(registry: Registry, numbers: list[int], look: _Look) -> LogState:
             except CandidateError as error:
                 look.damage(error.where or f"log entry {logged.entry.sequence}", error.message, error.hint or REPAIR)
             else:
-                look.read.update(move.decision for move in logged.entry.moves if move.decision is not None)
+                look.read.update(digest for move in logged.entry.moves for digest in move.cited)
     except CandidateError as error:
         look.damage(error.where or "log", error.message)
         beyond = sum(number > state.head + 1 for number in numbers)

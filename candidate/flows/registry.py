@@ -12,16 +12,16 @@ from candidate.adapters import attest, trust
 from candidate.adapters.attest import Signer
 from candidate.adapters.stores.directory import DirectoryStore
 from candidate.canonical import canonical, digest_of
-from candidate.documents.decision import Decision
 from candidate.documents.entry import Action, Artifact, Entry, Genesis, Preflight
 from candidate.documents.evidence import BundleRef
 from candidate.documents.identity import party_id
 from candidate.documents.manifest import ShaDigest
-from candidate.documents.names import DECISION_TYPE, ENTRY_TYPE
+from candidate.documents.names import ENTRY_TYPE
 from candidate.documents.results import ChannelStatus, History, HistoryEntry, HoldStatus, Status
 from candidate.documents.statement import Statement, Subject
 from candidate.documents.trust import RoleName, TrustPolicy
 from candidate.errors import InputError, IntegrityError, RefusedError, StaleError
+from candidate.flows.cited import check_cited
 from candidate.flows.verifying import Bundle, check_release, inspect, replay
 from candidate.judgement.channel import LogState, extend, start
 
@@ -132,33 +132,8 @@ class Registry:
         return Logged(entry=entry, digest=digest_of(data), key_id=attested.key_id)
 
     def check_decided(self, entry: Entry) -> None:
-        """Hold every move to the decision that it cites: whoever wrote the entry may have been wrong, or worse.
-
-        Raises:
-            IntegrityError: the decision's bytes are not what they should be.
-            RefusedError: no approver said go to this.
-            UnavailableError: the decision is gone.
-        """
-        where, policy = f"log entry {entry.sequence}", self.genesis.trust
-        for move in entry.moves:
-            if move.decision is None:
-                continue
-            data = self.store.read_blob(move.decision)
-            statement = attest.check(
-                data, trust.standing_keys(policy, "approver"), where=f"{where}: decision"
-            ).statement
-            if statement.predicate_type != DECISION_TYPE:
-                raise RefusedError(f"cites an attestation of {statement.predicate_type} as its decision", where=where)
-            decision = Decision.from_bytes(canonical(statement.predicate), where=f"{where}: decision")
-            champion = None if decision.champion is None else decision.champion.digest
-            said = (decision.outcome, decision.challenger, champion, decision.registry, decision.channel)
-            if said != ("go", ref_of(move.to), move.from_, entry.registry, move.channel):
-                raise RefusedError(
-                    f"cites a decision that does not say so: it is a {decision.outcome} for "
-                    f"{decision.challenger.name} {decision.challenger.version} on {decision.channel}",
-                    where=where,
-                    hint="somebody promoted without a go: roll back, and look at who signed the entry",
-                )
+        """Hold every move to the decision that it cites; errors as of ``check_cited``."""
+        check_cited(entry, self.genesis.trust, self.store.read_blob)
 
     def state(self, *, decisions: bool = True) -> LogState:
         """Return what the whole log says, every entry checked as ``log`` says."""
@@ -207,7 +182,8 @@ class Registry:
         for _, logged in self.log():
             for move in logged.entry.moves:
                 said = {"from_": champions.get(move.channel), "to": ref_of(move.to), "decision": move.decision}
-                rows.append(_event(logged, move.channel, bundle=move.to.bundle, until=None, **said))
+                said |= {"bundle": move.to.bundle, "override": move.override}
+                rows.append(_event(logged, move.channel, until=None, **said))
                 champions[move.channel] = ref_of(move.to)
             for mark in logged.entry.marks:
                 said = {"from_": None, "to": None, "decision": None}

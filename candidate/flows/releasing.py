@@ -17,6 +17,7 @@ from candidate.errors import (
     UnavailableError,
 )
 from candidate.flows.deciding import SignedDecision, check_decision, check_fresh
+from candidate.flows.overridden import SignedOverride, check_says_yes
 from candidate.flows.registry import Registry, check_builder, check_role, moment, played, ref_of, timestamp
 from candidate.flows.verifying import inspect
 from candidate.judgement.channel import (
@@ -40,14 +41,15 @@ def promote(
     registry: Registry,
     channel: str,
     signer: Signer,
+    override: bytes | None = None,
     now: datetime | None = None,
     dry_run: bool = False,
 ) -> Moved:
     """Make a challenger the champion of a channel.
 
     The decision must be a signed go for this bundle, this registry, this channel and the champion
-    of now. The way back, which is that champion, is verified, loaded and replayed before anything
-    is written.
+    of now; or inconclusive, and overridden by who may, where its policy allows that. The way back,
+    which is that champion, is verified, loaded and replayed before anything is written.
 
     Args:
         bundle: the challenger's file.
@@ -55,6 +57,7 @@ def promote(
         registry: where.
         channel: ``MODEL/ENVIRONMENT``.
         signer: a promoter's key.
+        override: bytes of the override of a decision that is inconclusive.
         now: time of the entry; by default this moment.
         dry_run: check everything and write nothing.
 
@@ -74,10 +77,7 @@ def promote(
     before = state.channel(channel)
     if signed.digest in state.decisions:
         return _already(registry, signed, channel)
-    if signed.decision.outcome != "go":
-        raise RefusedError(
-            f"the decision is {signed.decision.outcome}, not go", where="decision", hint="candidate show says why"
-        )
+    by = check_says_yes(signed, override, policy, now=now)
     check_fresh(signed.decision, now, max_age_hours=policy.max_decision_age_hours)
     check_open(before, channel, signed.decision.challenger.digest, timestamp(now), "--channel")
     champion = None if before.champion is None else before.champion.bundle
@@ -102,19 +102,29 @@ def promote(
         way_back = [] if before.champion is None else [_preflighted(registry, before.champion)]
         if dry_run:
             played(opened)
-            move = _forward(before, artifact, channel, signed.digest, tuple(way_back))
+            move = _forward(before, artifact, channel, signed.digest, tuple(way_back), by)
             return _moved("promote", move, before.champion, state.head + 1, dry_run=True)
         for digest in archive.sizes:
             registry.store.put_chunks(digest, archive.chunks(digest))
         registry.store.put_blob(archive.index)
     registry.store.put_blob(signed.data)
-    move = _forward(before, artifact, channel, signed.digest, (*way_back, registry.preflight(artifact)))
     reason = f"{signed.decision.outcome} by {signed.key_id[:12]}"
+    if by is not None and override is not None:
+        registry.store.put_blob(override)
+        reason += f", overridden by {' and '.join(key[:12] for key in by.key_ids)}: {by.override.reason}"
+    move = _forward(before, artifact, channel, signed.digest, (*way_back, registry.preflight(artifact)), by)
     registry.commit(_entry(registry, state, "promote", move, reason, signed.digest, now), signer)
     return _moved("promote", move, before.champion, state.head + 1)
 
 
-def _forward(before: ChannelState, to: Artifact, channel: str, decision: str, preflight: tuple[Preflight, ...]) -> Move:
+def _forward(
+    before: ChannelState,
+    to: Artifact,
+    channel: str,
+    decision: str,
+    preflight: tuple[Preflight, ...],
+    by: SignedOverride | None,
+) -> Move:
     return Move(
         channel=channel,
         from_=None if before.champion is None else before.champion.bundle,
@@ -122,6 +132,7 @@ def _forward(before: ChannelState, to: Artifact, channel: str, decision: str, pr
         rollback=chain_after_promotion(before, to)[:NAMED],
         decision=decision,
         preflight=preflight,
+        override=None if by is None else by.digest,
     )
 
 
@@ -205,6 +216,7 @@ def _moved(
         already=already,
         skipped=skipped,
         dry_run=dry_run,
+        override=move.override,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from candidate.adapters.trust import check_trust
 from candidate.documents.trust import RoleKeys, RoleName, TrustPolicy
 
-ROLES: tuple[RoleName, ...] = ("builder", "approver", "promoter", "oncall")
+ROLES: tuple[RoleName, ...] = ("builder", "approver", "promoter", "oncall", "overrider")
 
 TRUST_FILE = "trust.toml"
 

@@ -272,28 +272,25 @@ class _Verifier:
         rows, largest = self.replay.rows, self.replay.max_difference
         self.passed("replay", f"{rows} golden rows, largest difference {largest:g}")
 
-    def decide(self, bundle: Bundle, data: bytes | None) -> None:
-        """Check that a decision says go, about this bundle, now."""
-        if data is None:
-            return
+    def decide(self, bundle: Bundle, data: bytes | None, override: bytes | None) -> None:
+        """Check that a decision says go, about this bundle, now; or is undecided and overridden."""
         self.begin("decision")
+        if data is None:
+            if override is not None:
+                raise InputError("an override of no decision", where="--override", hint="give the decision too")
+            return
         if self.trust is None:
             raise InputError(
                 "a public key of a builder says nothing of who may decide",
                 where="--decision",
                 hint="give a trust policy: --trust trust.toml",
             )
-        from candidate.flows.deciding import check_decision, check_fresh
+        from candidate.flows.overridden import decided
 
-        signed = check_decision(data, self.trust, now=self.now, channel=self.channel)
-        if signed.decision.challenger != bundle.ref:
-            other = signed.decision.challenger
-            raise RefusedError(f"decided on {other.name} {other.version}, {other.digest}", where="decision")
-        if signed.decision.outcome != "go":
-            raise RefusedError(f"outcome is {signed.decision.outcome}, not go", where="decision")
-        check_fresh(signed.decision, self.now, max_age_hours=self.trust.max_decision_age_hours)
-        self.decision = signed
-        self.passed("decision", f"go signed by {signed.key_id[:12]}, valid until {signed.decision.expires}")
+        self.decision, said = decided(
+            data, self.trust, bundle.ref, now=self.now, channel=self.channel, override=override
+        )
+        self.passed("decision", said)
 
     def verified(self, bundle: Bundle) -> Verified:
         """Return what was established."""
@@ -313,6 +310,7 @@ def verified(
     trust: "TrustPolicy | None" = None,
     public_key: str | None = None,
     decision: bytes | None = None,
+    override: bytes | None = None,
     replay: bool = True,
     now: datetime | None = None,
     channel: str | None = None,
@@ -324,6 +322,7 @@ def verified(
         trust: who may build and decide; or else ``public_key``.
         public_key: PEM of the only builder to trust.
         decision: bytes of a signed decision that must say go about this bundle.
+        override: bytes of the override of a decision that is inconclusive.
         replay: whether to run the golden inputs on this host.
         now: the time to judge validity at, aware; by default this moment.
         channel: where it is to be used, ``MODEL/ENVIRONMENT``.
@@ -338,7 +337,7 @@ def verified(
     with verifier.naming(), Archive.open(Path(path)) as archive, _replayer(wanted=replay) as replayer:
         bundle = verifier.open(archive)
         verifier.run(bundle, replayer)
-        verifier.decide(bundle, decision)
+        verifier.decide(bundle, decision, override)
     return verifier.verified(bundle)
 
 
@@ -348,6 +347,7 @@ def verify(
     trust: "TrustPolicy | None" = None,
     public_key: str | None = None,
     decision: bytes | None = None,
+    override: bytes | None = None,
     replay: bool = True,
     now: datetime | None = None,
     channel: str | None = None,
@@ -356,9 +356,8 @@ def verify(
 
     Arguments and errors are those of ``verified``.
     """
-    return verified(
-        path, trust=trust, public_key=public_key, decision=decision, replay=replay, now=now, channel=channel
-    ).document()
+    given = {"public_key": public_key, "decision": decision, "override": override, "channel": channel}
+    return verified(path, trust=trust, replay=replay, now=now, **given).document()  # type: ignore[arg-type]  # as above
 
 
 def _replayer(*, wanted: bool) -> AbstractContextManager[Replayer | None]:
@@ -372,6 +371,7 @@ def load(
     trust: "TrustPolicy | None" = None,
     public_key: str | None = None,
     decision: bytes | None = None,
+    override: bytes | None = None,
     replay: bool = True,
     now: datetime | None = None,
     channel: str | None = None,
@@ -387,7 +387,7 @@ def load(
         with verifier.naming(), _replayer(wanted=replay) as replayer:
             bundle = verifier.open(archive)
             verifier.run(bundle, replayer)
-            verifier.decide(bundle, decision)
+            verifier.decide(bundle, decision, override)
     except BaseException:
         archive.close()
         raise

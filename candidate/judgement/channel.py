@@ -195,6 +195,8 @@ def chain_after_promotion(before: ChannelState, to: Artifact) -> tuple[Artifact,
 def _rolled_back(before: ChannelState, move: Move, where: str) -> ChannelState:
     if move.decision is not None:
         raise RefusedError("a rollback cites a decision", where=where)
+    if move.override is not None:
+        raise RefusedError("a rollback cites an override", where=where)
     if before.champion is None or move.to not in before.rollback:
         raise RefusedError(
             f"{move.to.bundle} was never a good champion of {move.channel}",

@@ -1,7 +1,8 @@
-"""What an audit established, as text for a terminal."""
+"""What an audit established, and what was overridden, as text for a terminal."""
 
 from candidate.documents.audited import Audit
-from candidate.report.words import printable
+from candidate.documents.override import Override
+from candidate.report.words import named, printable
 
 
 def audit_text(result: Audit) -> str:
@@ -14,4 +15,17 @@ def audit_text(result: Audit) -> str:
         lines += [f"    established     {claim}" for claim in level.establishes]
         lines += [f"    not established {claim}" for claim in level.does_not]
         lines += [f"    note            {note}" for note in level.notes]
+    return printable("\n".join(lines))
+
+
+def override_text(override: Override, path: str) -> str:
+    """Return what an override lets pass, and how it is used."""
+    lines = [
+        f"wrote {path}",
+        f"  lets {named(override.challenger)} be promoted to {override.channel} until {override.expires}",
+        "  although a go lacks:",
+        *(f"    {rule}" for rule in override.rules),
+        f"  because: {override.reason}",
+        f"  use it: candidate promote BUNDLE --decision DECISION --override {path} ...",
+    ]
     return printable("\n".join(lines))

@@ -14,6 +14,8 @@ def moved_text(moved: Moved) -> str:
     done = f"{verb}: {moved.channel} serves {named(moved.to)} (log entry {moved.sequence})"
     if moved.dry_run:
         done = f"everything holds; it would be {verb}: {moved.channel} to {named(moved.to)}; nothing was written"
+    if moved.override is not None:
+        done += f", by the override {short(moved.override)} of what was left open"
     lines = [done]
     if moved.from_ is not None:
         lines.append(f"  before it served {named(moved.from_)}")
@@ -65,7 +67,9 @@ def _event(row: HistoryEntry) -> str:
         what = short(row.bundle)
     else:
         what = "" if row.until is None else f"until {row.until}"
-    return f"{row.sequence:>4}  {row.time}  {row.action:<10}  {row.channel}: {f'{what}  ' if what else ''}{row.reason}"
+    by = "" if row.override is None else f"  BY OVERRIDE {short(row.override)}"
+    said = f"{what}  " if what else ""
+    return f"{row.sequence:>4}  {row.time}  {row.action:<10}  {row.channel}: {said}{row.reason}{by}"
 
 
 def history_text(history: History) -> str:

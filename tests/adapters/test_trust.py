@@ -232,7 +232,8 @@ def test_no_role_has_the_rights_of_another() -> None:
 
     assert builder & approver == {"reproduced"}
     assert set(RIGHTS["promoter"]) == set(RIGHTS["oncall"]) == {"entry"}
-    assert builder | approver | {"entry"} == set(PREDICATE_TYPES)
+    assert RIGHTS["overrider"] == ("override",)
+    assert builder | approver | {"entry", "override"} == set(PREDICATE_TYPES)
     assert len(set(PREDICATE_TYPES.values())) == len(PREDICATE_TYPES)
 
 

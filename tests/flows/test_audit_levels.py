@@ -216,7 +216,9 @@ def test_the_state_comes_out_of_the_predictions_in_any_order_of_the_rows(world: 
 
 
 def _one_bit(table: pd.DataFrame) -> pd.DataFrame:
-    table.loc[7, "candidate.score.challenger"] = np.nextafter(table.loc[7, "candidate.score.challenger"], 1)
+    scores = table["candidate.score.challenger"].to_numpy(copy=True)
+    scores[7] = np.nextafter(scores[7], 1)
+    table["candidate.score.challenger"] = scores
     return table
 
 

@@ -36,6 +36,7 @@ from candidate.documents.policy.metrics import (
     SharedMetric,
     SystemMetric,
 )
+from candidate.documents.policy.override import OverrideRule
 from candidate.documents.policy.rules import (
     DataRules,
     Limit,
@@ -65,6 +66,7 @@ __all__ = [
     "MeasuredTask",
     "NumberMetric",
     "Optimizing",
+    "OverrideRule",
     "ParityRule",
     "Policy",
     "QualityMetric",
@@ -85,7 +87,7 @@ __all__ = [
 class Policy(Grown, Document):
     """What must hold for a go; every key that is not known here is refused."""
 
-    later: ClassVar[tuple[str, ...]] = ("task", "metrics", "costs", "top", "quantile", "holdout")
+    later: ClassVar[tuple[str, ...]] = ("task", "metrics", "costs", "top", "quantile", "holdout", "override")
 
     kind: Literal["candidate.policy"] = "candidate.policy"
     version: Literal[1] = 1
@@ -118,6 +120,8 @@ class Policy(Grown, Document):
     rollback: Rollback = Field(default_factory=Rollback)
     bench: Bench = Field(default_factory=Bench)
     checklist: Checklist = Field(default_factory=Checklist)
+    override: OverrideRule | None = None
+    """Null: nothing is ever overridden."""
 
     @model_validator(mode="after")
     def _first_release_is_said(self) -> Self:
