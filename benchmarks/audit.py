@@ -15,6 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.decided import decided
+from tests.judgement.worlds import policy, simulate
+
 RUNS = 7
 ROWS = 200_000
 SLICES = 33
@@ -32,57 +35,11 @@ print(json.dumps([imported - began, done - imported, done - began, found.outcome
 """
 
 
-def evidence_beside(decision: Path) -> None:
-    """Write a decision and its evidence folder."""
-    from candidate.canonical import digest_of
-    from candidate.documents.decision import Decision
-    from candidate.documents.evidence import EvidenceFile
-    from candidate.flows.comparing import array_bytes, write_outcome
-    from candidate.judgement.gate import judge
-    from tests.judgement.worlds import durations, policy, simulate, world
-
-    rng = np.random.default_rng(1)
-    rules = policy(slices={"watch": [{"by": "origin", "margin": 0.05}]})
-    state = simulate(rng, ROWS, n_slices=SLICES, noise=(0.3, 0.6))
-    timed = durations(rng)
-    made = world(state, latency=timed, rules=rules)
-    files = {
-        "policy.json": rules.to_bytes(),
-        "state.npy": array_bytes(state.counts),
-        "calibration.npy": array_bytes(state.bins),
-        "latency.npy": array_bytes(timed),
-    }
-    listed = tuple(
-        EvidenceFile(name=name, digest=digest_of(data), size=len(data)) for name, data in sorted(files.items())
-    )
-    evidence = made.evidence.model_copy(update={"files": listed})
-    verdict = judge(rules, evidence, made.arrays)
-    said = Decision(
-        outcome=verdict.outcome,
-        challenger=evidence.challenger.bundle,
-        champion=evidence.champion.bundle if evidence.champion else None,
-        rollback_target=evidence.champion.bundle if evidence.champion else None,
-        policy=evidence.policy,
-        evidence=evidence.digest,
-        data=evidence.data,
-        registry=None,
-        channel=None,
-        sequence=None,
-        issued="2026-11-01T12:00:00Z",
-        expires="2026-11-02T12:00:00Z",
-        findings=verdict.findings,
-        checklist=verdict.checklist,
-        risks=verdict.risks,
-    )
-    files["evidence.json"] = evidence.to_bytes()
-    write_outcome(decision.parent, decision.stem, said.to_bytes(), files)
-
-
 def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
-        decision = Path(folder) / "decision.json"
-        evidence_beside(decision)
+        state = simulate(np.random.default_rng(1), ROWS, n_slices=SLICES, noise=(0.3, 0.6))
+        decision = decided(Path(folder), policy(slices={"watch": [{"by": "origin", "margin": 0.05}]}), state)
         for level in (0, 1):
             command = [sys.executable, "-c", PROGRAM, str(decision), str(level)]
             done = [

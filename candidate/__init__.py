@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from candidate.flows.planning import calibrate as calibrate
     from candidate.flows.planning import plan as plan
     from candidate.flows.predicting import predict as predict
+    from candidate.flows.rejudging import rejudge as rejudge
     from candidate.flows.releasing import Registry as Registry
     from candidate.flows.releasing import promote as promote
     from candidate.flows.releasing import rollback as rollback
@@ -124,6 +125,7 @@ _HOMES = {
     "candidate.flows.mending": ("mirror", "repair"),
     "candidate.flows.overriding": ("Overridden", "override"),
     "candidate.flows.predicting": ("predict",),
+    "candidate.flows.rejudging": ("rejudge",),
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),
     "candidate.flows.reporting": ("Rendered", "render"),
     "candidate.flows.reproducing": ("reproduce",),

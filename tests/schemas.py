@@ -29,6 +29,7 @@ MODULES = (
     "override",
     "results",
     "audited",
+    "exploratory",
     "benched",
     "upkeep",
     "slot",

@@ -1,13 +1,14 @@
 """Commands that check what was decided, and whether the gate can be relied on: audit, override."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from candidate.cli import output
 from candidate.cli.judging import DecisionFile
 from candidate.cli.options import Engine, Json, Keys, Quiet, Trust
+from candidate.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +31,10 @@ def audit(
     data: Annotated[Path | None, typer.Option("--data", help="The rows that were measured: level 3.")] = None,
     challenger: Annotated[Path | None, typer.Option("--challenger", help="Its bundle: level 3.")] = None,
     champion: Annotated[Path | None, typer.Option("--champion", help="Its bundle: level 3.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Say what this policy would have said: exploratory, never a go.")
+    ] = None,
+    override: Annotated[Path | None, typer.Option("--override", help="Of the decision: check it and show it.")] = None,
     engine: Engine = "serial",
     trust: Trust = None,
     ledger: Annotated[Path | None, typer.Option("--ledger", help="The decision's look must be in it.")] = None,
@@ -37,6 +42,9 @@ def audit(
     quiet: Quiet = False,
 ) -> None:
     """Recompute a verdict from its evidence; any difference is an integrity error."""
+    if policy is not None:
+        other = any(each is not None for each in (predictions, data, challenger, champion, override, level))
+        _rejudge(decision, policy, evidence, alone=not other, as_json=as_json, quiet=quiet)
     from candidate.flows.auditing import audit as flow
     from candidate.report.audits import audit_text
 
@@ -50,12 +58,29 @@ def audit(
             challenger=challenger,
             champion=champion,
             ledger=ledger,
+            override=None if override is None else output.read_bytes(override),
             level=level,
             engine=engine,
             now=output.now(),
             progress=progress,
         )
     output.emit(result, audit_text(result), as_json=as_json, quiet=quiet)
+
+
+def _rejudge(
+    decision: Path, policy: Path, evidence: Path | None, *, alone: bool, as_json: bool, quiet: bool
+) -> NoReturn:
+    """Say what another policy would have said, and leave."""
+    from candidate.flows.rejudging import EXIT_CODES, rejudge
+    from candidate.report.audits import exploratory_text
+
+    if not alone:
+        raise InputError(
+            "what another policy would have said is asked alone", where="--policy", hint="leave the other options out"
+        )
+    result = rejudge(decision, policy=policy, evidence=evidence)
+    output.emit(result, exploratory_text(result), as_json=as_json, quiet=quiet)
+    raise typer.Exit(EXIT_CODES[result.would_be])
 
 
 def override(

@@ -213,6 +213,7 @@ def audit(
     data: Path | str | None = None,
     challenger: Path | str | None = None,
     champion: Path | str | None = None,
+    override: bytes | None = None,
     level: int | None = None,
     engine: str = "serial",
     now: datetime | None = None,
@@ -229,6 +230,7 @@ def audit(
         data: the rows that were measured, for level 3.
         challenger: its bundle, for level 3.
         champion: its bundle, for level 3 unless it was a first release.
+        override: bytes of an override of the decision, to be checked and shown; it needs a trust policy.
         level: the deepest level to make; by default the deepest that the arguments allow.
         engine: where level 3 counts rows: ``serial``, ``pool[:WORKERS]`` or ``dask[:ADDRESS]``.
         now: time at which the trust is looked at; by default this moment.
@@ -248,11 +250,12 @@ def audit(
     attested = trust is not None
     if trust is not None:
         check_decision(decision.read_bytes(), trust, now=now)
+    passed = _overridden(override, found, decision, trust)
     folder = decision.parent / evidence_folder(decision.stem) if evidence is None else Path(evidence)
     claims = decision.parent / claims_file(decision.stem)
     lines = _claims_beside(claims, found, trust, now=now)
     signed = (f"{len(lines)} attestations in {claims.name}, each signed by who may",) if lines and attested else ()
-    basis, first = _digests(found, folder, attested=attested, said=signed)
+    basis, first = _digests(found, folder, attested=attested, said=(*signed, *passed))
     if ledger is not None:
         check_look(Path(ledger), found, basis[0])
         more = "the look at the holdout is in its place in an unbroken ledger"
@@ -298,6 +301,19 @@ def _deepest(level: int | None, given: set[str]) -> int:
         if asked:
             return number
     return 1 if level is None else level
+
+
+def _overridden(data: bytes | None, decision: Decision, path: Path, trust: TrustPolicy | None) -> tuple[str, ...]:
+    """Say who let a decision pass that is no go, and until when; whether it was used, a registry's log says."""
+    if data is None:
+        return ()
+    if trust is None:
+        raise InputError("nobody is trusted to override", where="--override", hint="give --trust too")
+    from candidate.flows.overridden import check_override
+
+    by = check_override(data, decision, digest_of(path.read_bytes()), trust, at=None)
+    who = " and ".join(key_id[:12] for key_id in by.key_ids)
+    return (f"overridden by {who} until {by.override.expires}, for want of {', '.join(by.override.rules)}",)
 
 
 def _claims_beside(path: Path, decision: Decision, trust: TrustPolicy | None, *, now: datetime) -> tuple[bytes, ...]:

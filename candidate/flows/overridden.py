@@ -57,7 +57,7 @@ def check_override(
     digest: str,
     policy: TrustPolicy,
     *,
-    at: datetime,
+    at: datetime | None,
     standing: bool = False,
     where: str = "override",
 ) -> SignedOverride:
@@ -68,8 +68,8 @@ def check_override(
         decision: what is overridden, its own signature checked before.
         digest: of the signed decision's bytes.
         policy: who may override.
-        at: the time of the promotion, at which the override must be good.
-        standing: whether the promotion is in a log already, so that a role that ran out since does not unmake it.
+        at: the time of the promotion, at which the override must be good; null where it is only read.
+        standing: whether it was used or may have been, so that a role that ran out since does not unmake it.
         where: the entry or the option, for the message.
 
     Raises:
@@ -78,7 +78,7 @@ def check_override(
             decision, or not good at that time.
     """
     lines = claims_in(data if data.endswith(b"\n") else data + b"\n", where=where)
-    if standing:
+    if standing or at is None:
         parties = trust.standing_keys(policy, OVERRIDER)
         _check_channel(policy, decision, where)
     else:
@@ -94,7 +94,8 @@ def check_override(
         raise RefusedError("its attestations do not all say the same, of the challenger in it", where=where)
     _check_about(override, decision, digest, where)
     _check_allowed(override, decision, where)
-    _check_time(override, at, where)
+    if at is not None:
+        _check_time(override, at, where)
     return SignedOverride(override, digest_of(data), key_ids)
 
 

@@ -1,6 +1,7 @@
 """What an audit established, and what was overridden, as text for a terminal."""
 
 from candidate.documents.audited import Audit
+from candidate.documents.exploratory import Exploratory
 from candidate.documents.override import Override
 from candidate.report.words import named, printable
 
@@ -27,5 +28,19 @@ def override_text(override: Override, path: str) -> str:
         *(f"    {rule}" for rule in override.rules),
         f"  because: {override.reason}",
         f"  use it: candidate promote BUNDLE --decision DECISION --override {path} ...",
+    ]
+    return printable("\n".join(lines))
+
+
+def exploratory_text(result: Exploratory) -> str:
+    """Return what another policy would have said, and that it is not a decision."""
+    lines = [
+        f"WOULD BE {result.would_be.upper()} (exploratory): the decision says {result.was}, and stands",
+        "  written after the rows were seen: it is signed by nobody, and nothing is promoted by it",
+        *(f"  not measured: {each}" for each in result.not_measured),
+        *(
+            f"  {found.status:<5} {found.rule}{f' [{found.slice}]' if found.slice else ''}: {found.why}"
+            for found in result.findings
+        ),
     ]
     return printable("\n".join(lines))
