@@ -38,8 +38,8 @@ def rejudge(decision: Path | str, *, policy: Policy | Path | str, evidence: Path
     rules = policy if isinstance(policy, Policy) else read_policy(Path(policy))
     folder = path.parent / evidence_folder(path.stem) if evidence is None else Path(evidence)
     judge_again(found, evidence=folder, attested=False)
-    measured, _, arrays = read_evidence(folder)
-    _check_same_rows(rules, measured)
+    measured, before, arrays = read_evidence(folder)
+    _check_same_rows(rules, before, measured)
     missing = _not_measured(rules, measured)
     verdict = judge(rules, measured, arrays)
     return Exploratory(
@@ -55,20 +55,21 @@ def rejudge(decision: Path | str, *, policy: Policy | Path | str, evidence: Path
     )
 
 
-def _check_same_rows(rules: Policy, evidence: Evidence) -> None:
+def _check_same_rows(rules: Policy, before: Policy, evidence: Evidence) -> None:
     """Refuse a policy under which the rows would have been counted otherwise: nothing of it can be answered.
 
     Raises:
         InputError: it is one; the message names every key.
     """
-    data, axes = evidence.data, evidence.state
-    asked = {
-        "data.label": (rules.data.label, data.label),
-        "data.unit": (rules.data.unit, data.unit),
-        "data.buckets": (rules.data.buckets, axes.buckets),
-        "data.blackbox": (rules.data.blackbox or data.file, data.file),
-    }
-    if rules.calibration is not None:
+    data, axes = rules.data, evidence.state
+    asked: dict[str, tuple[object, object]] = {"task": (rules.kind_of_task, before.kind_of_task)}
+    for name in ("label", "unit", "weight", "scale", "buckets"):
+        asked[f"data.{name}"] = (getattr(data, name), getattr(before.data, name))
+    asked["columns that metrics sum"] = (rules.summed, before.summed)
+    asked["data.blackbox"] = (data.blackbox or evidence.data.file, evidence.data.file)
+    if rules.quantile is not None:
+        asked["quantile"] = (rules.quantile, before.quantile or 0.5)
+    if rules.calibration is not None and axes.calibration_bins:
         asked["calibration.bins"] = (rules.calibration.bins, axes.calibration_bins)
     wrong = [f"{name} = {said!r}, measured was {found!r}" for name, (said, found) in asked.items() if said != found]
     if wrong:
@@ -88,9 +89,15 @@ def _not_measured(rules: Policy, evidence: Evidence) -> tuple[str, ...]:
     each = (*rules.slices.guard, *rules.slices.watch)
     selectors = [(columns_of(rule.by), rule.where) for rule in each]
     selectors += [(columns_of(limit.by), None) for limit in rules.satisficing if limit.by is not None]
+    by_calibration = () if rules.calibration is None else columns_of(rules.calibration.by)
+    if by_calibration:
+        selectors.append((by_calibration, None))
     missing = [f"slices of {_said(at)}" for at in dict.fromkeys(selectors) if at not in found]
     unranked = [at for at in rules.ranked if not set(found.get(at, ())) <= set(evidence.state.ranked)]
-    return (*missing, *(f"the order of scores in {_said(at)}" for at in unranked))
+    missing += [f"the order of scores in {_said(at)}" for at in unranked]
+    if not set(found.get((by_calibration, None), ()) if by_calibration else ()) <= set(evidence.state.calibrated):
+        missing.append(f"calibration in slices of {' & '.join(by_calibration)}")
+    return tuple(missing)
 
 
 def _said(selector: tuple[tuple[str, ...], str | None]) -> str:

@@ -59,8 +59,9 @@ def test_the_policy_itself_says_what_it_said(decision: Path) -> None:
             {"satisficing": [{"metric": "demographic_parity_gap", "max": 0.5, "by": "sex"}]},
             "slices of sex",
         ),
+        ({"calibration": {"max": 0.2, "by": "origin"}}, "calibration in slices of origin"),
     ],
-    ids=["watch", "guard", "limit", "order", "gap"],
+    ids=["watch", "guard", "limit", "order", "gap", "calibration"],
 )
 def test_what_was_not_measured_is_open_and_named(decision: Path, rules: dict[str, Any], missing: str) -> None:
     """The other findings are told all the same, and it would not be a go."""
@@ -78,9 +79,16 @@ def test_what_was_not_measured_is_open_and_named(decision: Path, rules: dict[str
         ({"data": {"label": "early", "unit": "day", "buckets": 128}}, "data.label = 'early'.*data.buckets = 128"),
         ({"data": {"label": "late", "unit": "day", "blackbox": "sha256:" + "0" * 64}}, "data.blackbox"),
         ({"calibration": {"max": 0.2, "bins": 20}}, "calibration.bins = 20, measured was 15"),
+        (
+            {
+                "metrics": [{"name": "loss", "formula": "fare[fp] / n", "direction": "min", "definition": "d"}],
+                "satisficing": [{"metric": "custom.loss", "max": 5.0}],
+            },
+            r"columns that metrics sum = .'fare',., measured was",
+        ),
         ({"champion": "none", "rollback": {"target": "none"}}, "the evidence has a champion"),
     ],
-    ids=["unit", "label", "blackbox", "bins", "champion"],
+    ids=["unit", "label", "blackbox", "bins", "column", "champion"],
 )
 def test_a_policy_that_reads_the_rows_otherwise_is_refused(decision: Path, rules: dict[str, Any], says: str) -> None:
     """Nothing of it can be answered from these counts, and every key is named."""

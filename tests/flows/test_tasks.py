@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from candidate.documents.policy import Policy
 from candidate.documents.spec import BuildSpec
-from candidate.errors import InputError
-from candidate.flows.auditing import recompute
+from candidate.errors import InputError, IntegrityError
+from candidate.flows.auditing import audit, recompute
 from candidate.flows.building import build
 from candidate.flows.comparing import Comparison, compare
 from candidate.flows.evaluating import evaluate
@@ -225,6 +225,33 @@ def test_weights_and_engines_give_one_state(which: str, request: pytest.FixtureR
     assert heavy is not None
     assert plain.n == heavy.n == len(found.rows)
     assert plain.value != heavy.value
+
+
+@pytest.mark.parametrize("which", ["digits", "diabetes"])
+def test_predictions_and_bundles_give_the_state_again(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Levels 2 and 3 of an audit, with weights: of several classes, and of numbers with their zero-rule."""
+    found: World = request.getfixturevalue(which)
+    weighted = found.policy(change='unit = "row" => unit = "row"\nweight = "weight"')
+    kept = tmp_path / "predictions.parquet"
+    found.compared(weighted, out=tmp_path / "out", predictions=kept)
+    done = audit(
+        tmp_path / "out" / "decision.json",
+        predictions=kept,
+        data=found.data,
+        challenger=found.bundles["better"],
+        champion=found.bundles["worse"],
+    )
+
+    assert [level.level for level in done.levels] == [0, 1, 2, 3]
+    assert sum(claim.endswith("numbers of the State measured again, equal") for claim in done.establishes) == 1
+    table = pd.read_parquet(kept)
+    table.assign(weight=table["weight"].where(table.index != 3, 9.0)).to_parquet(
+        tmp_path / "heavier.parquet", index=False
+    )
+    with pytest.raises(IntegrityError, match="not the predictions that the evidence commits to"):
+        audit(tmp_path / "out" / "decision.json", predictions=tmp_path / "heavier.parquet")
 
 
 @pytest.mark.parametrize(("which", "metric"), [("digits", "f1_weighted"), ("diabetes", "smape")])
