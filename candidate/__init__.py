@@ -74,6 +74,9 @@ if TYPE_CHECKING:
     from candidate.flows.reporting import Rendered as Rendered
     from candidate.flows.reporting import render as render
     from candidate.flows.reproducing import reproduce as reproduce
+    from candidate.flows.selftesting import selftest as selftest
+    from candidate.flows.selftesting import selftest_statement as selftest_statement
+    from candidate.flows.selftesting import signed_selftest as signed_selftest
     from candidate.flows.serving import Model as Model
     from candidate.flows.serving import Predictions as Predictions
     from candidate.flows.serving import ServingLog as ServingLog
@@ -129,6 +132,7 @@ _HOMES = {
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),
     "candidate.flows.reporting": ("Rendered", "render"),
     "candidate.flows.reproducing": ("reproduce",),
+    "candidate.flows.selftesting": ("selftest", "selftest_statement", "signed_selftest"),
     "candidate.flows.serving": ("Model", "Predictions", "ServingLog", "load"),
     "candidate.flows.showing": ("show", "unpack"),
     "candidate.flows.slots": ("Slot",),

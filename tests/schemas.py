@@ -30,6 +30,7 @@ MODULES = (
     "results",
     "audited",
     "exploratory",
+    "selftest",
     "benched",
     "upkeep",
     "slot",

@@ -1,4 +1,4 @@
-"""Commands that check what was decided, and whether the gate can be relied on: audit, override."""
+"""Commands that check what was decided, and whether the gate can be relied on: audit, override, selftest."""
 
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -7,13 +7,13 @@ import typer
 
 from candidate.cli import output
 from candidate.cli.judging import DecisionFile
-from candidate.cli.options import Engine, Json, Keys, Quiet, Trust
+from candidate.cli.options import Engine, Json, Key, Keys, Quiet, Trust
 from candidate.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
-    for command in (audit, override):
+    for command in (audit, override, selftest):
         app.command()(command)
 
 
@@ -105,3 +105,30 @@ def override(
     path = decision.with_name(f"{decision.stem}.override.jsonl") if out is None else out
     output.write_new(path, made.data)
     output.emit(made.override, override_text(made.override, str(path)), as_json=as_json, quiet=quiet)
+
+
+def selftest(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Rows to plant faults in; by default made-up ones.")
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option("--bundle", help="Whose scores of these rows are used.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="By which the rows are judged.")] = None,
+    runs: Annotated[int, typer.Option("--runs", help="How often each fault is planted.")] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="Of everything that is drawn.")] = 0,
+    key: Key = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File for the result; signed if there is a key.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Plant faults and see whether the gate catches them; exit code 3 if one got through."""
+    from candidate.flows.selftesting import selftest as flow
+    from candidate.flows.selftesting import signed_selftest
+    from candidate.report.audits import selftest_text
+
+    signer = output.signer(key)
+    with output.progress(quiet=quiet) as progress:
+        result = flow(data=data, bundle=bundle, policy=policy, runs=runs, seed=seed, progress=progress)
+    if out is not None:
+        output.write_new(out, signed_selftest(result, signer))
+    output.emit(result, selftest_text(result), as_json=as_json, quiet=quiet)
+    raise typer.Exit(0 if result.held else 3)

@@ -55,6 +55,7 @@ ENTRY_TYPE = OUR_PREDICATES + "entry/v1"
 EVALUATION_TYPE = OUR_PREDICATES + "evaluation/v1"
 REPRODUCED_TYPE = OUR_PREDICATES + "reproduced/v1"
 OVERRIDE_TYPE = OUR_PREDICATES + "override/v1"
+SELFTEST_TYPE = OUR_PREDICATES + "selftest/v1"
 TEST_RESULT_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 VSA_TYPE = "https://slsa.dev/verification_summary/v1"
 
@@ -71,6 +72,7 @@ PredicateName = Literal[
     "vsa",
     "entry",
     "override",
+    "selftest",
 ]
 """What can be said of a bundle, as people write it in trust.toml."""
 
@@ -85,6 +87,7 @@ PREDICATE_TYPES: dict[PredicateName, str] = {
     "vsa": VSA_TYPE,
     "entry": ENTRY_TYPE,
     "override": OVERRIDE_TYPE,
+    "selftest": SELFTEST_TYPE,
 }
 
 CLAIMS_FILE = "claims.jsonl"

@@ -16,7 +16,7 @@ Timestamp = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\
 
 RIGHTS: dict[RoleName, tuple[PredicateName, ...]] = {
     "builder": ("release", "integrity", "provenance", "reproduced"),
-    "approver": ("decision", "evaluation", "test-result", "vsa", "reproduced"),
+    "approver": ("decision", "evaluation", "test-result", "vsa", "reproduced", "selftest"),
     "promoter": ("entry",),
     "oncall": ("entry",),
     "overrider": ("override",),

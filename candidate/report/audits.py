@@ -3,6 +3,7 @@
 from candidate.documents.audited import Audit
 from candidate.documents.exploratory import Exploratory
 from candidate.documents.override import Override
+from candidate.documents.selftest import SelfTest
 from candidate.report.words import named, printable
 
 
@@ -43,4 +44,18 @@ def exploratory_text(result: Exploratory) -> str:
             for found in result.findings
         ),
     ]
+    return printable("\n".join(lines))
+
+
+def selftest_text(result: SelfTest) -> str:
+    """Return what was planted and caught, and what was not tried."""
+    missed = [trial.name for trial in result.trials if not trial.held]
+    verdict = "every promise was kept" if not missed else f"NOT KEPT: {', '.join(missed)}"
+    who = "" if result.bundle is None else f" scored by {named(result.bundle)}"
+    lines = [f"self-test on {result.rows:,} {result.source}{who}, seed {result.seed}: {verdict}"]
+    for trial in result.trials:
+        bounds = f"{100 * trial.lower:.1f} to {100 * trial.upper:.1f} %"
+        mark = "kept" if trial.held else "NOT KEPT"
+        lines.append(f"  {trial.name:<17} {trial.caught:>4} of {trial.runs} ({bounds})  {trial.promise}: {mark}")
+    lines += [f"  not tested: {each}" for each in result.not_tested]
     return printable("\n".join(lines))
