@@ -12,6 +12,7 @@ from candidate.flows.selftesting.rows import Rows, logits, sigmoid
 
 SHARPER = 4.0
 HALF = 0.5
+CERTAIN = 0.9
 LARGE = 0.05
 """A slice with this share of the rows can be planted in."""
 
@@ -48,13 +49,13 @@ def slices_of(rows: Rows) -> list[int]:
     return large or sorted(sizes, key=lambda number: sizes[number])[-1:]
 
 
-def _turned(pair: Pair, rng: np.random.Generator) -> Pair:
-    """Turn half of one slice's scores round."""
+def _wronged(pair: Pair, rng: np.random.Generator) -> Pair:
+    """Answer half of one slice's rows wrongly, nine to one."""
     number = int(rng.choice(slices_of(pair.rows)))
     inside = np.any([group == number for group in pair.rows.groups], axis=0)
     scores = pair.scores[:, 0].copy()
-    turned = inside & (rng.random(len(scores)) < HALF)
-    scores[turned] = 1 - scores[turned]
+    wronged = inside & (rng.random(len(scores)) < HALF)
+    scores[wronged] = np.where(pair.rows.positive[wronged], 1 - CERTAIN, CERTAIN)
     return with_scores(pair, scores, pair.rows.keys[number].name)
 
 
@@ -104,9 +105,9 @@ def _nothing(_: Rows) -> str:
 FAULTS = (
     Fault(
         "slice-regression",
-        "half of the challenger's scores in one slice turned round, all others left as they were",
+        "half of one slice's rows answered wrongly, nine to one, and all others as before",
         ("slices.",),
-        _turned,
+        _wronged,
         lambda rows: "" if slices_of(rows) else "the policy guards and watches no slice",
     ),
     Fault(

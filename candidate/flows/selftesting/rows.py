@@ -39,7 +39,7 @@ require = "non_inferior"
 margin = 0.02
 [[slices.watch]]
 by = "group"
-margin = 0.02
+margin = 0.0
 [calibration]
 max = 0.1
 """
