@@ -67,6 +67,9 @@ def _check_same_rows(rules: Policy, before: Policy, evidence: Evidence) -> None:
         asked[f"data.{name}"] = (getattr(data, name), getattr(before.data, name))
     asked["columns that metrics sum"] = (rules.summed, before.summed)
     asked["data.blackbox"] = (data.blackbox or evidence.data.file, evidence.data.file)
+    if evidence.holdout is not None:  # what this look may claim was settled before it was taken
+        asked["holdout"] = (rules.holdout, before.holdout)
+        asked["alpha"] = (rules.alpha, before.alpha)
     if rules.quantile is not None:
         asked["quantile"] = (rules.quantile, before.quantile or 0.5)
     if rules.calibration is not None and axes.calibration_bins:

@@ -198,7 +198,7 @@ def scored_rows(data: Path, bundle: Path, policy: Policy, *, seed: int, progress
         )
     # Faults are planted beside a champion, which is this bundle too; and any rows may be used to try them on.
     told = policy.model_dump(mode="json")
-    told["data"]["blackbox"] = None
+    told["data"] |= {"blackbox": None, "eyeball": None, "train": None}
     told |= {"champion": "required", "rollback": {"target": "champion"}}
     rules = Policy.model_validate(told, strict=False)
     collected = _Collected(rules, Slicer(rules))
