@@ -8,7 +8,7 @@ from candidate.canonical import digest_of
 from candidate.documents.decision import Decision
 from candidate.documents.evidence import EvidenceFile
 from candidate.documents.policy import Policy
-from candidate.flows.comparing import array_bytes, write_outcome
+from candidate.flows.outcomes import array_bytes, write_outcome
 from candidate.judgement.gate import judge
 from candidate.judgement.state import State
 from tests.judgement.worlds import durations, world

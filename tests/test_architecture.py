@@ -108,6 +108,7 @@ FLOWS = (
     "fsck",
     "collecting",
     "mending",
+    "outcomes",
     "comparing",
     "evaluating",
     "predicting",

@@ -20,9 +20,11 @@ from candidate.documents.names import (
     EVALUATION_TYPE,
     INTEGRITY_TYPE,
     MANIFEST_PATH,
+    OVERRIDE_TYPE,
     PREDICATE_TYPES,
     RELEASE_TYPE,
     REPRODUCED_TYPE,
+    SELFTEST_TYPE,
     TEST_RESULT_TYPE,
     VSA_TYPE,
 )
@@ -33,6 +35,7 @@ from candidate.documents.predicates import (
     TestResultPredicate,
 )
 from candidate.documents.results import Attached, AttachedItem
+from candidate.documents.selftest import SelfTest
 from candidate.documents.statement import Statement
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, IntegrityError
@@ -40,12 +43,13 @@ from candidate.flows.inspecting import Bundle, inspect
 from candidate.flows.inspecting.outline import MAX_ATTESTATIONS, outline_of
 from candidate.flows.trusting import check_said
 
-KINDS = frozenset(PREDICATE_TYPES.values()) - {ENTRY_TYPE}
-"""What can be said of a bundle; an entry stands in a registry's log."""
+KINDS = frozenset(PREDICATE_TYPES.values()) - {ENTRY_TYPE, OVERRIDE_TYPE}
+"""What can be said of a bundle; entries and overrides stand in a registry."""
 PREDICATES: dict[str, type[Document]] = {
     DECISION_TYPE: Decision,
     EVALUATION_TYPE: EvaluationPredicate,
     REPRODUCED_TYPE: ReproducedPredicate,
+    SELFTEST_TYPE: SelfTest,
     TEST_RESULT_TYPE: TestResultPredicate,
     VSA_TYPE: SummaryPredicate,
 }
@@ -195,6 +199,8 @@ def _expected(bundle: Bundle, kind: str) -> Statement | None:
 
 def _check_predicate(bundle: Bundle, predicate: Document, where: str) -> None:
     """Hold what a predicate says of the bundle itself against the bundle."""
+    if isinstance(predicate, SelfTest) and predicate.bundle != bundle.ref:
+        raise IntegrityError("its subject is this bundle, its self-test is of another's scores", where=where)
     if isinstance(predicate, Decision) and predicate.challenger != bundle.ref:
         other = predicate.challenger
         raise IntegrityError(

@@ -25,9 +25,9 @@ from candidate.documents.evidence import (
 from candidate.documents.policy import Policy
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, IntegrityError
-from candidate.flows.comparing import claims_file, evidence_folder
 from candidate.flows.deciding import check_decision
 from candidate.flows.holdouts import check_look
+from candidate.flows.outcomes import claims_file, evidence_folder
 from candidate.flows.progress import Progress, silent
 from candidate.flows.remeasuring import Basis, bundles_again, rows_again
 from candidate.flows.showing import read_decision

@@ -1,9 +1,5 @@
 """Compare a challenger with the champion on rows neither has seen, and sign what follows."""
 
-import io
-import re
-import shutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +13,7 @@ from candidate import __version__
 from candidate.adapters import runtime
 from candidate.adapters.archive import Archive
 from candidate.adapters.attest import Signer, attest
-from candidate.adapters.verdicts import VERSION_KEY, claims_bytes, verdict_statements
+from candidate.adapters.verdicts import VERSION_KEY, verdict_statements
 from candidate.canonical import digest_of
 from candidate.documents.decision import Decision, Verdict
 from candidate.documents.evidence import (
@@ -33,7 +29,6 @@ from candidate.documents.evidence import (
     HoldoutFacts,
     LatencyAxes,
 )
-from candidate.documents.names import CLAIMS_FILE
 from candidate.documents.plan import Plan
 from candidate.documents.policy import Policy
 from candidate.documents.trust import TrustPolicy
@@ -42,6 +37,7 @@ from candidate.flows.engines import parse_engine
 from candidate.flows.holdouts import check_apart, look, record
 from candidate.flows.latency import ROLES, THREADS, time_bundles
 from candidate.flows.measuring import Measured, Scorer, is_attested, measure, read_policy
+from candidate.flows.outcomes import array_bytes, refuse_existing, write_outcome
 from candidate.flows.progress import Progress, silent
 from candidate.flows.registry import Registry, timestamp
 from candidate.flows.scored import Writer
@@ -185,13 +181,6 @@ def _keeper(path: Path | str, policy: Policy, scorers: Sequence[Scorer], engine:
     return Writer(Path(path), policy, tuple(scorer.role for scorer in scorers))
 
 
-def array_bytes(array: NDArray[np.int64]) -> bytes:
-    """Return the ``.npy`` bytes (format 1.0, little endian, C order) of an array of int64."""
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.ascontiguousarray(array, dtype="<i8"), version=(1, 0), allow_pickle=False)
-    return buffer.getvalue()
-
-
 def _bundle_evidence(
     scorers: Sequence[Scorer],
     facts: Sequence[BundleFacts],
@@ -247,68 +236,6 @@ def _decide(verdict: Verdict, evidence: Evidence, incumbent: Incumbent, *, now: 
         checklist=verdict.checklist,
         risks=verdict.risks,
     )
-
-
-def refuse_existing(out: Path, name: str) -> tuple[Path, Path, Path]:
-    """Return where a decision, its evidence and its claims will be, if nothing is there yet.
-
-    Raises:
-        InputError: something is; a decision is never overwritten.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InputError(f"{name!r} is no name for a decision", where="--name", hint="use letters, digits and dashes")
-    target, folder, claims = out / f"{name}.json", out / evidence_folder(name), out / claims_file(name)
-    for path in (target, folder, claims):
-        if path.exists():
-            raise InputError(
-                f"{path.name} exists already, and a decision is never overwritten",
-                where=str(out),
-                hint="give another --out folder or --name",
-            )
-    return target, folder, claims
-
-
-def write_outcome(
-    out: Path, name: str, decision: bytes, files: dict[str, bytes], attestations: Sequence[bytes] = ()
-) -> Path:
-    """Write ``NAME.json``, its evidence folder and, if anything was signed, its claims: all or nothing.
-
-    Raises:
-        InputError: they exist already, or cannot be written.
-    """
-    target, folder, claims = refuse_existing(out, name)
-    staging: Path | None = None
-    written: list[Path] = []
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out))
-        (staging / "evidence").mkdir()
-        for file, data in files.items():
-            (staging / "evidence" / file).write_bytes(data)
-        (staging / "decision").write_bytes(decision)
-        (staging / "claims").write_bytes(claims_bytes(attestations))
-        moves = [("evidence", folder), *([("claims", claims)] if attestations else []), ("decision", target)]
-        for source, place in moves:  # the decision last: where it is, the rest is too
-            (staging / source).rename(place)
-            written.append(place)
-    except OSError as error:
-        for place in written:
-            place.rename(staging / f"undone-{place.name}")  # type: ignore[operator]  # only a move can have been made
-        raise InputError(f"cannot be written: {error.strerror}", where=str(out)) from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
-    return target
-
-
-def evidence_folder(name: str) -> str:
-    """Return the name of the evidence folder that belongs to the decision ``NAME.json``."""
-    return "evidence" if name == "decision" else f"{name}.evidence"
-
-
-def claims_file(name: str) -> str:
-    """Return the name of the file with everything that was signed beside the decision ``NAME.json``."""
-    return CLAIMS_FILE if name == "decision" else f"{name}.{CLAIMS_FILE}"
 
 
 def compare(

@@ -11,7 +11,7 @@ from candidate.canonical import digest_of
 from candidate.documents.override import MAX_REASON, Override
 from candidate.errors import InputError, RefusedError
 from candidate.flows.auditing import judge_again, read_evidence
-from candidate.flows.comparing import evidence_folder
+from candidate.flows.outcomes import evidence_folder
 from candidate.flows.overridden import open_rules, override_statement
 from candidate.flows.registry import timestamp
 from candidate.flows.showing import read_decision

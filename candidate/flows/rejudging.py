@@ -12,8 +12,8 @@ from candidate.documents.exploratory import Exploratory
 from candidate.documents.policy import Policy, columns_of
 from candidate.errors import InputError
 from candidate.flows.auditing import judge_again, read_evidence
-from candidate.flows.comparing import evidence_folder
 from candidate.flows.measuring import read_policy
+from candidate.flows.outcomes import evidence_folder
 from candidate.flows.showing import read_decision
 from candidate.judgement.gate import judge
 

@@ -7,8 +7,8 @@ from candidate.documents.decision import Decision
 from candidate.documents.plotted import Plotted
 from candidate.errors import InputError
 from candidate.flows.auditing import judge_again, read_evidence
-from candidate.flows.comparing import evidence_folder
 from candidate.flows.measuring import read_policy
+from candidate.flows.outcomes import evidence_folder
 from candidate.flows.showing import read_decision
 from candidate.judgement.curves import latency_of, reliability_of
 from candidate.report.disclosing import without_numbers

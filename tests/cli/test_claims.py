@@ -12,7 +12,7 @@ from candidate.adapters.verdicts import claims_bytes
 from candidate.documents.names import DECISION_TYPE, EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE
 from candidate.documents.statement import Statement
 from candidate.errors import InputError
-from candidate.flows.comparing import write_outcome
+from candidate.flows.outcomes import write_outcome
 
 Answer = Callable[..., tuple[int, dict[str, Any]]]
 SAID = [DECISION_TYPE, EVALUATION_TYPE, TEST_RESULT_TYPE, VSA_TYPE]

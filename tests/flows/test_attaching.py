@@ -33,6 +33,7 @@ from candidate.flows import attaching
 from candidate.flows.attaching import attach
 from candidate.flows.inspecting import inspect
 from candidate.flows.inspecting.outline import MAX_ATTESTATIONS
+from candidate.flows.selftesting import selftest, selftest_statement
 from candidate.flows.showing import show, unpack
 from candidate.flows.verifying import verify
 from tests.adapters.test_verdicts import said
@@ -323,6 +324,17 @@ def test_what_is_not_about_this_bundle_is_refused(
     assert bundle.read_bytes() == data
 
 
+def test_a_self_test_of_other_scores_is_refused(bundle: Path, bundle_ref: BundleRef, approver: Signer) -> None:
+    """Of made-up rows it is about a policy; and nobody calls it another bundle's by its subject alone."""
+    made_up = selftest_statement(selftest(runs=1))
+    for statement, words in (
+        (made_up, "not about tiny"),
+        (about(bundle_ref.digest, made_up), "another bundle's scores"),
+    ):
+        with pytest.raises(InputError, match=words):
+            attach(bundle, [attest(statement, approver).to_bytes()])
+
+
 def test_every_kind_that_says_something_of_a_bundle_is_taken(
     bundle: Path, bundle_ref: BundleRef, builder: Signer, approver: Signer, trust: TrustPolicy, now: datetime
 ) -> None:
@@ -332,7 +344,14 @@ def test_every_kind_that_says_something_of_a_bundle_is_taken(
     evaluation = made[EVALUATION_TYPE].predicate
     model = {"name": "tiny-1.0.0", "digest": {"sha256": digest.removeprefix("sha256:")}}
     evaluated = made[EVALUATION_TYPE].model_copy(update={"predicate": {**evaluation, "model": model}})
-    by_approver = [evaluated, made[TEST_RESULT_TYPE], made[VSA_TYPE], decision_statement(go_decision(bundle_ref))]
+    tested = selftest(runs=1).model_copy(update={"bundle": bundle_ref})
+    by_approver = [
+        selftest_statement(tested),
+        evaluated,
+        made[TEST_RESULT_TYPE],
+        made[VSA_TYPE],
+        decision_statement(go_decision(bundle_ref)),
+    ]
     by_builder = [
         _integrity(tiny_recipe()),
         reproduced(bundle_ref),

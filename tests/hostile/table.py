@@ -633,7 +633,7 @@ ATTACKS: dict[int, Attack] = {
         "the outcome must follow from the findings; `audit` recomputes it under the policy that was cited",
         cases={
             "decision: go over a finding that failed": "does not follow from the findings",
-            "decision: that says no": "outcome is no-go",
+            "decision: that says no": "the decision is no-go, not go",
         },
         tests=("tests/cli/test_audit_and_incumbent.py::test_a_decision_that_does_not_follow_is_refused",),
     ),

@@ -27,7 +27,7 @@ Integers = NDArray[np.int64]
 MADE_ROWS = 4000
 MADE_UNITS = 2000
 MADE_SLICES = 6
-MOST_ROWS = 20_000
+MOST_ROWS = 10_000
 """Of more rows, some units are drawn: a run must not take long, and needs no more to show what it shows."""
 MADE_POLICY = """
 [data]

@@ -24,8 +24,8 @@ from candidate.documents.evidence import (
 from candidate.documents.trust import RoleKeys, TrustPolicy
 from candidate.errors import CandidateError
 from candidate.flows.auditing import judge_again
-from candidate.flows.comparing import array_bytes
 from candidate.flows.deciding import check_decision
+from candidate.flows.outcomes import array_bytes
 from candidate.flows.selftesting.gate import counted, equal_pair, evidence_of
 from candidate.flows.selftesting.rows import Rows
 from candidate.judgement.gate import Arrays, judge
