@@ -92,6 +92,7 @@ FLOWS = (
     "building",
     "slicing",
     "observing",
+    "perturbing",
     "scored",
     "counting",
     "engines",

@@ -140,6 +140,13 @@ class HoldoutFacts(Part):
     """The look's line in the ledger; it names all lines before it."""
 
 
+class Perturbed(Part):
+    """Of one rule of robustness, by bucket: rows asked about again, and those answered otherwise than they may be."""
+
+    rows: tuple[int, ...]
+    failures: tuple[int, ...]
+
+
 class EvidenceFile(Part):
     """A file of the evidence folder."""
 
@@ -161,7 +168,7 @@ class Predictions(Part):
 class Evidence(Grown, Document):
     """``evidence.json``: what was measured, with the digest of every array beside it."""
 
-    later: ClassVar[tuple[str, ...]] = ("holdout", "plan", "predictions")
+    later: ClassVar[tuple[str, ...]] = ("holdout", "plan", "predictions", "robustness")
 
     kind: Literal["candidate.evidence"] = "candidate.evidence"
     version: Literal[1] = 1
@@ -174,6 +181,8 @@ class Evidence(Grown, Document):
     """The look's place in the ledger, where the policy has a budget."""
     plan: Digest | None = None
     """The plan that was made before, by this policy."""
+    robustness: tuple[Perturbed, ...] = ()
+    """For each rule of the policy, in its order."""
     latency: LatencyAxes | None
     environment: dict[str, str]
     """Fingerprint of the machine and of the options that were measured with."""

@@ -206,6 +206,7 @@ def _bundle_evidence(
         data=measured.data,
         state=measured.axes,
         holdout=spent,
+        robustness=measured.robustness,
         plan=None if planned is None else planned.digest,
         latency=timed[1],
         environment={**runtime.fingerprint(THREADS), VERSION_KEY: __version__},

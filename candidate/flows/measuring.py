@@ -5,7 +5,7 @@ unit, counted, and dropped, by whichever engine.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import get_args
@@ -13,7 +13,7 @@ from typing import get_args
 from candidate.adapters import dataset
 from candidate.adapters.runtime import Session
 from candidate.adapters.trust import keys_for
-from candidate.documents.evidence import DataFacts, ModelRole, StateAxes
+from candidate.documents.evidence import DataFacts, ModelRole, Perturbed, StateAxes
 from candidate.documents.names import MODEL_PATH
 from candidate.documents.policy import MeasuredTask, Policy
 from candidate.documents.trust import TrustPolicy
@@ -22,6 +22,7 @@ from candidate.errors import InputError, RefusedError
 from candidate.flows.counting import Counted, Part, Portable, Task, counting, merged
 from candidate.flows.engines import parse_engine, run
 from candidate.flows.observing import Model, layout_for
+from candidate.flows.perturbing import perturb
 from candidate.flows.progress import Progress, silent
 from candidate.flows.scored import Keeper
 from candidate.flows.verifying import Bundle, check_release
@@ -43,11 +44,12 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Measured:
-    """The State of some rows, what its axes mean, and what the rows were."""
+    """The State of some rows, what its axes mean, what the rows were, and how robust the challenger is on them."""
 
     state: State
     axes: StateAxes
     data: DataFacts
+    robustness: tuple[Perturbed, ...] = ()
 
 
 def _check_comparable(scorers: Sequence[Scorer], policy: Policy) -> None:
@@ -160,7 +162,10 @@ def measure(
     task = Task(data.absolute(), digest, policy, salt, ranked, constant)
     parts = _parts(scorers, task, engine, progress, keeper)
     classes = scorers[0].bundle.signature.classes if policy.task == "multiclass" else ()
-    return assembled(parts, task, tuple(scorer.role for scorer in scorers), classes)
+    found = assembled(parts, task, tuple(scorer.role for scorer in scorers), classes)
+    first = scorers[0]
+    challenger = Model(first.role, first.bundle.signature, first.bundle.filled, first.session)
+    return replace(found, robustness=perturb(challenger, policy, data, salt=salt, progress=progress))
 
 
 def assembled(

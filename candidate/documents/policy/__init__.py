@@ -37,6 +37,7 @@ from candidate.documents.policy.metrics import (
     SystemMetric,
 )
 from candidate.documents.policy.override import OverrideRule
+from candidate.documents.policy.robust import RobustnessRule
 from candidate.documents.policy.rules import (
     DataRules,
     Limit,
@@ -73,6 +74,7 @@ __all__ = [
     "RankingMetric",
     "RateMetric",
     "Reproduce",
+    "RobustnessRule",
     "Rollback",
     "Share",
     "SharedMetric",
@@ -87,7 +89,16 @@ __all__ = [
 class Policy(Grown, Document):
     """What must hold for a go; every key that is not known here is refused."""
 
-    later: ClassVar[tuple[str, ...]] = ("task", "metrics", "costs", "top", "quantile", "holdout", "override")
+    later: ClassVar[tuple[str, ...]] = (
+        "task",
+        "metrics",
+        "costs",
+        "top",
+        "quantile",
+        "holdout",
+        "override",
+        "robustness",
+    )
 
     kind: Literal["candidate.policy"] = "candidate.policy"
     version: Literal[1] = 1
@@ -117,6 +128,8 @@ class Policy(Grown, Document):
     reproduce: Reproduce = Field(default_factory=Reproduce)
     holdout: HoldoutRule | None = None
     """Written only where it is limited."""
+    robustness: tuple[RobustnessRule, ...] = ()
+    """Changes to the rows that may change few answers; written only where there are any."""
     rollback: Rollback = Field(default_factory=Rollback)
     bench: Bench = Field(default_factory=Bench)
     checklist: Checklist = Field(default_factory=Checklist)

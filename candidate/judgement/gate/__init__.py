@@ -30,6 +30,7 @@ from candidate.judgement.gate.facts import (
     skew_claims,
 )
 from candidate.judgement.gate.measures import estimate_metric
+from candidate.judgement.gate.robust import robustness_claims
 from candidate.judgement.gate.rules import (
     optimizing_claims,
     satisficing_claims,
@@ -47,6 +48,7 @@ _RULES = (
     contamination_claims,
     holdout_claims,
     satisficing_claims,
+    robustness_claims,
     slice_claims,
     calibration_claims,
     availability_claims,
