@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import candidate
+from candidate.flows.selftesting import rows
 from tests.cli.conftest import Project
 
 PAGE = (Path(candidate.__file__).parent.parent / "docs" / "audit.md").read_text()
@@ -97,3 +98,53 @@ def test_an_override_is_not_made_where_it_would_not_hold(project: Project, reade
     file = ("--override", "a/decision.override.jsonl")
     assert project.run("audit", "a/decision.json", "--policy", "softer.toml", *file) == 2
     assert project.run("verify", "bundles/small-2.0.0.candidate", "--trust", "trust.toml", *file) == 2
+
+
+RICH = """
+[data]
+label = "late"
+unit = "user"
+[[metrics]]
+name = "missed"
+formula = "income[fn] / n"
+direction = "min"
+definition = "income of those who were late and not told"
+[optimizing]
+metric = "roc_auc"
+require = "non_inferior"
+margin = 0.02
+[[satisficing]]
+metric = "custom.missed"
+max = 100.0
+[[slices.guard]]
+by = "city"
+margin = 0.1
+metric = "roc_auc"
+[[slices.watch]]
+where = "age > 0"
+margin = 0.05
+metric = "log_loss"
+[calibration]
+max = 0.15
+by = "city"
+[bench]
+rounds = 30
+calls = 10
+"""
+
+
+def test_faults_are_planted_under_any_policy(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Histograms, calibration of slices, a metric that sums a column; and of many rows some units are drawn."""
+    monkeypatch.setattr(rows, "MOST_ROWS", 3000)
+    found = candidate.selftest(
+        data=project.root / "blackbox.parquet",
+        bundle=project.bundle("2.0.0"),
+        policy=candidate.Policy.from_toml(RICH, where="policy"),
+        runs=1,
+    )
+
+    assert found.held, [trial for trial in found.trials if not trial.held]
+    assert 2000 < found.rows < 4000
+    assert found.units < 985
+    assert found.bundle is not None
+    assert found.bundle.version == "2.0.0"

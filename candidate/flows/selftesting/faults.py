@@ -10,7 +10,9 @@ from candidate.documents.manifest import Parity
 from candidate.flows.selftesting.gate import Pair, with_scores
 from candidate.flows.selftesting.rows import Rows, logits, sigmoid
 
-SHARPER = 4.0
+MOVED = 0.75
+LOOSE = 0.25
+"""Scores moved so far are off by at least 0.375 in the mean."""
 HALF = 0.5
 CERTAIN = 0.9
 LARGE = 0.05
@@ -63,9 +65,18 @@ def _backwards(pair: Pair, _: np.random.Generator) -> Pair:
     return with_scores(pair, 1 - pair.scores[:, 0])
 
 
-def _overconfident(pair: Pair, rng: np.random.Generator) -> Pair:
-    shift = float(rng.choice([-1.0, 1.0]))
-    return with_scores(pair, sigmoid(SHARPER * logits(pair.scores[:, 0]) + shift))
+def _miscalibrated(pair: Pair, _: np.random.Generator) -> Pair:
+    """Move every score three quarters of the way to the end that fewer rows are at."""
+    end = 1.0 if pair.rows.positive.mean() < HALF else 0.0
+    scores = pair.scores[:, 0]
+    return with_scores(pair, scores + MOVED * (end - scores))
+
+
+def _calibration_needs(rows: Rows) -> str:
+    rule = rows.policy.calibration
+    if rule is None or rule.max is None:
+        return "the policy limits no calibration error"
+    return "" if rule.max <= LOOSE else f"the policy tolerates {rule.max:g}, more than is planted with certainty"
 
 
 def _seen_before(pair: Pair, rng: np.random.Generator) -> Pair:
@@ -119,10 +130,10 @@ FAULTS = (
     ),
     Fault(
         "miscalibration",
-        "the challenger's log odds made four times as large and shifted by one",
+        "each of the challenger's scores moved three quarters of the way to the wrong end",
         ("calibration",),
-        _overconfident,
-        lambda rows: "" if rows.policy.calibration else "the policy limits no calibration error",
+        _miscalibrated,
+        _calibration_needs,
     ),
     Fault(
         "contamination",
