@@ -165,7 +165,7 @@ def test_a_change_that_cannot_be_made_is_refused(town: Town, rule: dict[str, Any
 
 def test_a_graph_that_cannot_answer_is_named(town: Town) -> None:
     """An encoder that refuses what it never saw fails in service as well."""
-    with pytest.raises(InputError, match="the graph fails on its input.*once there is typo of city"):
+    with pytest.raises(InputError, match=r"the graph fails on its input.*once there is typo of city"):
         town.asked("delay", {"column": "city", "typo": True})
 
 
