@@ -19,6 +19,7 @@ DOCUMENTS = (
     "publickey",
     "identity",
     "where",
+    "heuristic",
     "formula",
     "spec",
     "manifest",
@@ -45,6 +46,7 @@ DOCUMENTS = (
     "slot",
     "compatible",
     "exported",
+    "recalibrated",
 )
 ADAPTERS = (
     "keyless",
@@ -55,6 +57,7 @@ JUDGEMENT = (
     "buckets",
     "histograms",
     "state",
+    "auc",
     "intervals",
     "metrics",
     "classes",
@@ -91,6 +94,7 @@ FLOWS = (
     "billing",
     "building",
     "slicing",
+    "heuristics",
     "observing",
     "scored",
     "counting",
@@ -112,6 +116,8 @@ FLOWS = (
     "comparing",
     "evaluating",
     "predicting",
+    "fitting",
+    "recalibrating",
     "showing",
     "slots",
     "landing",
@@ -135,6 +141,7 @@ CLI = (
     "output",
     "quick",
     "exports",
+    "recalibrating",
     "bundles",
     "planning",
     "judging",
@@ -222,6 +229,7 @@ def allowed(importer: str, imported: str) -> bool:
             "compatible",
             "exported",
             "audits",
+            "recalibrated",
         ),
     }
     order = orders.get(wing, ())
