@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from candidate.flows.planning import calibrate as calibrate
     from candidate.flows.planning import plan as plan
     from candidate.flows.predicting import predict as predict
+    from candidate.flows.recalibrating import recalibrate as recalibrate
     from candidate.flows.rejudging import rejudge as rejudge
     from candidate.flows.releasing import Registry as Registry
     from candidate.flows.releasing import promote as promote
@@ -128,6 +129,7 @@ _HOMES = {
     "candidate.flows.mending": ("mirror", "repair"),
     "candidate.flows.overriding": ("Overridden", "override"),
     "candidate.flows.predicting": ("predict",),
+    "candidate.flows.recalibrating": ("recalibrate",),
     "candidate.flows.rejudging": ("rejudge",),
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),
     "candidate.flows.reporting": ("Rendered", "render"),

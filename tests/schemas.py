@@ -17,6 +17,7 @@ MODULES = (
     "policy",
     "trust",
     "keyfile",
+    "heuristic",
     "manifest",
     "oci",
     "statement",
@@ -36,6 +37,7 @@ MODULES = (
     "slot",
     "compatible",
     "exported",
+    "recalibrated",
 )
 ABSTRACT = {"Document", "OciDocument", "Judged", "Predicate"}
 

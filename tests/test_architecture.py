@@ -19,6 +19,7 @@ DOCUMENTS = (
     "publickey",
     "identity",
     "where",
+    "heuristic",
     "formula",
     "spec",
     "manifest",
@@ -45,6 +46,7 @@ DOCUMENTS = (
     "slot",
     "compatible",
     "exported",
+    "recalibrated",
 )
 ADAPTERS = (
     "keyless",
@@ -55,6 +57,7 @@ JUDGEMENT = (
     "buckets",
     "histograms",
     "state",
+    "auc",
     "intervals",
     "metrics",
     "classes",
@@ -91,6 +94,7 @@ FLOWS = (
     "billing",
     "building",
     "slicing",
+    "heuristics",
     "observing",
     "perturbing",
     "scored",
@@ -113,6 +117,8 @@ FLOWS = (
     "comparing",
     "evaluating",
     "predicting",
+    "fitting",
+    "recalibrating",
     "showing",
     "slots",
     "landing",
@@ -136,6 +142,7 @@ CLI = (
     "output",
     "quick",
     "exports",
+    "recalibrating",
     "bundles",
     "planning",
     "judging",
@@ -223,6 +230,7 @@ def allowed(importer: str, imported: str) -> bool:
             "compatible",
             "exported",
             "audits",
+            "recalibrated",
         ),
     }
     order = orders.get(wing, ())

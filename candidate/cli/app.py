@@ -13,6 +13,7 @@ from candidate.cli import (
     keys,
     output,
     planning,
+    recalibrating,
     releasing,
     slots,
     transport,
@@ -53,7 +54,7 @@ def options(
     """Decide whether a trained model may replace the one in production, and prove it."""
 
 
-for module in (bundles, exports, planning, judging, auditing, releasing, upkeep, slots, keys, transport):
+for module in (bundles, exports, recalibrating, planning, judging, auditing, releasing, upkeep, slots, keys, transport):
     module.register(app)
 
 

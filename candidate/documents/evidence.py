@@ -14,8 +14,10 @@ HISTOGRAMS_FILE = "histograms.npy"
 LATENCY_FILE = "latency.npy"
 EVIDENCE_FILE = "evidence.json"
 POLICY_FILE = "policy.json"
+HEURISTIC_FILE = "heuristic"
+"""Followed by the suffix of the file that the policy names."""
 
-ModelRole = Literal["challenger", "champion"]
+ModelRole = Literal["challenger", "champion", "heuristic"]
 
 
 class BundleRef(Part):
@@ -37,7 +39,7 @@ class Replay(Part):
 class BundleFacts(Grown):
     """What is known of a bundle after it was verified, loaded and replayed."""
 
-    later: ClassVar[tuple[str, ...]] = ("train_label_shares",)
+    later: ClassVar[tuple[str, ...]] = ("train_label_shares", "calibration_data")
 
     bundle: BundleRef
     size_bytes: int
@@ -58,6 +60,8 @@ class BundleFacts(Grown):
     train_label_mean: float | None
     train_label_shares: tuple[float, ...] = ()
     """Share of each class in the training set, in the model signature's order; only for several classes."""
+    calibration_data: Digest | None = None
+    """Rows that its scores were mapped on after the training, if they were."""
     seeds_recorded: bool
     libraries: int
     """How many library versions are on record."""
@@ -89,7 +93,7 @@ class SliceKey(Part):
 class StateAxes(Grown):
     """The axes of ``state.npy``, shape (slices, buckets, statistics), int64."""
 
-    later: ClassVar[tuple[str, ...]] = ("ranked", "calibrated", "classes", "weighted", "columns", "zero_rule")
+    later: ClassVar[tuple[str, ...]] = ("ranked", "calibrated", "classes", "weighted", "columns", "zero_rule", "human")
 
     task: Task
     slices: tuple[SliceKey, ...]
@@ -114,6 +118,8 @@ class StateAxes(Grown):
     """Columns that are summed by outcome, in steps of 2**-20."""
     zero_rule: bool = False
     """Of a regression: whether the mean of the training labels is counted beside the models."""
+    human: bool = False
+    """Whether a person's answer to each row is counted beside the models', as a class without a score."""
 
 
 class LatencyAxes(Part):
@@ -150,7 +156,7 @@ class Perturbed(Part):
 class EvidenceFile(Part):
     """A file of the evidence folder."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z]+\.(npy|json)$")]
+    name: Annotated[str, Field(pattern=r"^[a-z]+\.(npy|json|toml|onnx)$")]
     digest: Digest
     size: int
 

@@ -26,6 +26,7 @@ from candidate.documents.policy import Policy
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.deciding import check_decision
+from candidate.flows.heuristics import heuristic_of
 from candidate.flows.holdouts import check_look
 from candidate.flows.outcomes import claims_file, evidence_folder
 from candidate.flows.progress import Progress, silent
@@ -278,6 +279,7 @@ def audit(
                 champion=None if champion is None else Path(champion),
                 name=LEVELS[DEEPEST],
                 engine=engine,
+                heuristic=heuristic_of(basis[1], folder),
                 progress=progress,
             )
         )

@@ -9,15 +9,13 @@ from typing import Any, Literal
 
 from pydantic import JsonValue, ValidationError
 
-from candidate.adapters import dataset, oci, provenance
-from candidate.adapters.archive import Blob, FileBlob, write_archive
-from candidate.adapters.attest import Signer, attest, signers_of
+from candidate.adapters import dataset, provenance
+from candidate.adapters.archive import FileBlob
+from candidate.adapters.attest import Signer, signers_of
 from candidate.adapters.convert import Column
 from candidate.adapters.graph.tensors import tensor_bytes
 from candidate.adapters.oci import LargeMember, Member
-from candidate.adapters.statements import integrity_statement, provenance_statement
 from candidate.canonical import canonical, digest_of
-from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import (
     BundleManifest,
     Dependency,
@@ -32,7 +30,6 @@ from candidate.documents.names import (
     EXPERIMENT_PATH,
     GOLDEN_DIRECTORY,
     INPUT_SCHEMA_PATH,
-    MANIFEST_PATH,
     MLBOM_PATH,
     MODEL_PATH,
     OUTPUT_SCHEMA_PATH,
@@ -41,11 +38,10 @@ from candidate.documents.names import (
 )
 from candidate.documents.results import Built
 from candidate.documents.spec import BuildSpec, MemberRole
-from candidate.documents.statement import Statement
 from candidate.errors import InputError
 from candidate.flows import describing, recording
 from candidate.flows.billing import bill_of_materials
-from candidate.flows.packing import Packed, check_packed
+from candidate.flows.packing import write_bundle
 from candidate.flows.progress import Progress, silent
 from candidate.flows.proving import Proven, columns_of, given_graph, golden_rows, prove
 from candidate.flows.serving.fields import Fields
@@ -319,19 +315,6 @@ def _manifest(
     )
 
 
-def _statements(spec: BuildSpec, manifest: BundleManifest, content: oci.Content) -> list[Statement]:
-    """Return what the builder attests: the release itself, its files for other tools, and its provenance."""
-    name, version = spec.bundle.name, spec.bundle.version
-    data = manifest.to_bytes()
-    own = Member(MANIFEST_PATH, "manifest", data).file
-    parameters: dict[str, JsonValue] = {"source": recording.shown(*spec.model.sources), "float": spec.model.float}
-    return [
-        oci.release_statement(name, version, content.digest),
-        integrity_statement(name, version, [*manifest.files, own]),
-        provenance_statement(name, version, content.digest, parameters=parameters, dependencies=manifest.dependencies),
-    ]
-
-
 def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signers: Sequence[Signer], created: str) -> Built:
     spec = inputs.spec
     record = recording.experiment(
@@ -346,33 +329,5 @@ def _pack(inputs: _Inputs, proven: Proven, *, out: Path, signers: Sequence[Signe
     )
     members = _members(inputs, proven, record)
     manifest = _manifest(inputs, proven, record, members, created)
-    content = oci.content_of(
-        [*members, Member(MANIFEST_PATH, "manifest", manifest.to_bytes())],
-        descriptor=manifest.descriptor,
-        precision="float64" if any(t.dtype == "float64" for t in proven.signature.inputs) else "float32",
-    )
-    blobs: dict[str, Blob] = {**content.blobs, **content.large}
-    referrers = []
-    statements = _statements(spec, manifest, content)
-    signed = [(each, attest(each, signer)) for signer in signers for each in statements]
-    for statement, attestation in signed:
-        data = attestation.to_bytes()
-        referrer, more = oci.attestation_blobs(content.descriptor, data, statement.predicate_type)
-        referrers.append(referrer)
-        blobs |= more
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made: {error.strerror}", where=str(out)) from error
-    path = out / f"{spec.bundle.name}-{spec.bundle.version}.candidate"
-    index = oci.index_of(content, spec.bundle.version, referrers)
-    check_packed(Packed(index, blobs))
-    digest = write_archive(path, index=index, blobs=blobs)
-    return Built(
-        bundle=BundleRef(name=spec.bundle.name, version=spec.bundle.version, digest=content.digest),
-        path=str(path),
-        file_digest=digest,
-        size_bytes=path.stat().st_size,
-        parity=proven.parity,
-        attested=bool(signers),
-    )
+    parameters: dict[str, JsonValue] = {"source": recording.shown(*spec.model.sources), "float": spec.model.float}
+    return write_bundle(members, manifest, signature=proven.signature, parameters=parameters, out=out, signers=signers)

@@ -28,12 +28,15 @@ from candidate.documents.evidence import (
     EvidenceFile,
     HoldoutFacts,
     LatencyAxes,
+    ModelRole,
 )
 from candidate.documents.plan import Plan
 from candidate.documents.policy import Policy
+from candidate.documents.recalibrated import calibration_data
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
 from candidate.flows.engines import parse_engine
+from candidate.flows.heuristics import read_heuristic
 from candidate.flows.holdouts import check_apart, look, record
 from candidate.flows.latency import ROLES, THREADS, time_bundles
 from candidate.flows.measuring import Measured, Scorer, is_attested, measure, read_policy
@@ -101,6 +104,7 @@ def facts_of(scorer: Scorer, *, attested: bool) -> BundleFacts:
         train_data=record.data.digest,
         train_label_mean=record.data.label_mean,
         train_label_shares=record.data.label_shares or (),
+        calibration_data=calibration_data(bundle.manifest),
         seeds_recorded=bool(record.seeds),
         libraries=len(record.libraries),
         attested=attested,
@@ -178,7 +182,11 @@ def _keeper(path: Path | str, policy: Policy, scorers: Sequence[Scorer], engine:
     """Return who keeps every row's scores; whatever is wrong with that is told before the rows are looked at."""
     if parse_engine(engine)[0] != "serial":
         raise InputError("predictions are kept by one process alone", where="--engine", hint="leave --engine out")
-    return Writer(Path(path), policy, tuple(scorer.role for scorer in scorers))
+    if policy.reviewed is not None:
+        hint = "leave --predictions out, or give people's error and n"
+        raise InputError("people's answers are not kept in predictions", where="--predictions", hint=hint)
+    roles: tuple[ModelRole, ...] = tuple(scorer.role for scorer in scorers)
+    return Writer(Path(path), policy, roles if policy.baselines.heuristic is None else (*roles, "heuristic"))
 
 
 def _bundle_evidence(
@@ -196,6 +204,7 @@ def _bundle_evidence(
         STATE_FILE: array_bytes(measured.state.counts),
         BINS_FILE: array_bytes(measured.state.bins),
         LATENCY_FILE: array_bytes(timed[0]),
+        **measured.files,
     }
     if measured.axes.ranked:
         files[HISTOGRAMS_FILE] = array_bytes(measured.state.histograms)
@@ -253,6 +262,7 @@ def compare(
     channel: str | None = None,
     now: datetime | None = None,
     engine: str = "serial",
+    root: Path | str | None = None,
     ledger: Path | str | None = None,
     eyeball: Path | str | None = None,
     planned: Plan | None = None,
@@ -274,6 +284,7 @@ def compare(
         channel: for a first release, the channel it is meant for.
         now: time of the decision, aware; by default this moment.
         engine: where the rows are counted: ``serial``, ``pool[:WORKERS]`` or ``dask[:ADDRESS]``.
+        root: folder of the policy's heuristic; by default the policy's own, else the working directory.
         ledger: file that counts the looks at these rows; a policy with ``[holdout]`` needs it.
         planned: what was planned before by this policy; the evidence names it.
         eyeball: rows that were looked at while developing; the blackbox may not share any with them.
@@ -287,6 +298,7 @@ def compare(
     """
     now = datetime.now(UTC) if now is None else now
     rules = policy if isinstance(policy, Policy) else read_policy(Path(policy))
+    heuristic = read_heuristic(rules, policy if root is None else root)
     data, out = Path(data), None if out is None else Path(out)
     if planned is not None and planned.policy != rules.digest:
         raise InputError(
@@ -319,7 +331,9 @@ def compare(
         keeper = None if predictions is None else stack.enter_context(_keeper(predictions, rules, scorers, engine))
         spent = _look(rules, ledger, data, [bundle.ref.digest for bundle in bundles], progress)
         facts = [facts_of(scorer, attested=known) for scorer, known in zip(scorers, attested, strict=True)]
-        measured = measure(scorers, data=data, policy=rules, engine=engine, progress=progress, keeper=keeper)
+        measured = measure(
+            scorers, data=data, policy=rules, engine=engine, heuristic=heuristic, progress=progress, keeper=keeper
+        )
         timed = time_bundles(bundles, data=data, rounds=rules.bench.rounds, calls=rules.bench.calls, progress=progress)
         evidence, files = _bundle_evidence(scorers, facts, rules, measured, timed, spent, planned, keeper)
         verdict = judge(rules, evidence, Arrays(state=measured.state, latency=timed[0]))

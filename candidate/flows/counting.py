@@ -22,6 +22,7 @@ from candidate.documents.evidence import ModelRole, SliceKey
 from candidate.documents.manifest import ModelSignature
 from candidate.documents.policy import Policy
 from candidate.errors import InputError
+from candidate.flows.heuristics import Heuristic, PortableHeuristic
 from candidate.flows.observing import Batch, Model, Placing, Seen, observed, seen
 from candidate.flows.scored import Keeper
 from candidate.flows.slicing import Coded, Slicer, coded
@@ -49,6 +50,10 @@ class Portable:
                 Path(folder, name).write_bytes(data)
             session = Session(self.graph, folder=Path(folder))
         return Model(self.role, ModelSignature.from_bytes(self.signature), self.filled, session)
+
+
+Scored = tuple[Portable | PortableHeuristic, ...]
+"""Everyone who is asked about the rows."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +179,7 @@ class Running:
     """Models that are run on every batch."""
 
     policy: Policy
-    models: Sequence[Model]
+    models: Sequence[Model | Heuristic]
 
     @property
     def roles(self) -> tuple[ModelRole, ...]:
@@ -184,19 +189,21 @@ class Running:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every feature that a model reads, each once."""
-        return tuple(dict.fromkeys(name for model in self.models for name in model.signature.features))
+        return tuple(dict.fromkeys(name for model in self.models for name in model.columns))
 
     def see(self, batch: Batch) -> Seen:
         """Run every model on a batch."""
         return seen(batch, self.models, self.policy)
 
 
-def counting(task: Task, models: Sequence[Model], part: Part, *, keeper: Keeper | None = None) -> Iterator[Counted]:
+def counting(
+    task: Task, models: Sequence[Model | Heuristic], part: Part, *, keeper: Keeper | None = None
+) -> Iterator[Counted]:
     """Count a part batch by batch, yielding the State of all rows up to there; constant memory.
 
     Args:
         task: which measurement.
-        models: the challenger, and the champion if there is one.
+        models: the challenger, the champion if there is one, and the heuristic if there is one.
         part: which rows.
         keeper: shown every batch.
 
@@ -236,7 +243,7 @@ def count_scored(task: Task, scorers: Scorers, part: Part, *, keeper: Keeper | N
 
 
 @lru_cache(maxsize=8)
-def _loaded(models: tuple[Portable, ...]) -> tuple[Model, ...]:
+def _loaded(models: Scored) -> tuple[Model | Heuristic, ...]:
     return tuple(model.load() for model in models)
 
 
@@ -245,7 +252,7 @@ def _digest(path: Path, _size: int, _changed: int) -> str:
     return dataset.file_digest(path)
 
 
-def count_part(task: Task, models: tuple[Portable, ...], part: Part) -> Counted | None:
+def count_part(task: Task, models: Scored, part: Part) -> Counted | None:
     """Count a part in another process; None if it has no rows.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from candidate.adapters import dataset
 from candidate.errors import CandidateError, InputError, UnavailableError
-from candidate.flows.counting import Counted, Part, Portable, Task, count_part
+from candidate.flows.counting import Counted, Part, Scored, Task, count_part
 
 EngineName = Literal["serial", "pool", "dask"]
 PARTS_PER_WORKER = 4
@@ -57,7 +57,7 @@ def parts_of(data: Path, workers: int) -> list[Part]:
     ]
 
 
-def run(engine: str, task: Task, models: tuple[Portable, ...]) -> Iterator[tuple[Counted, float]]:
+def run(engine: str, task: Task, models: Scored) -> Iterator[tuple[Counted, float]]:
     """Count all parts with other processes, yielding each with the share of parts done, as they come.
 
     Args:
@@ -77,9 +77,7 @@ def run(engine: str, task: Task, models: tuple[Portable, ...]) -> Iterator[tuple
         yield from _dask(detail, task, models)
 
 
-def _pool(
-    parts: Sequence[Part], task: Task, models: tuple[Portable, ...], workers: int
-) -> Iterator[tuple[Counted, float]]:
+def _pool(parts: Sequence[Part], task: Task, models: Scored, workers: int) -> Iterator[tuple[Counted, float]]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from concurrent.futures.process import BrokenProcessPool
@@ -119,7 +117,7 @@ def _client(address: str) -> Any:
         ) from error
 
 
-def _dask(address: str, task: Task, models: tuple[Portable, ...]) -> Iterator[tuple[Counted, float]]:
+def _dask(address: str, task: Task, models: Scored) -> Iterator[tuple[Counted, float]]:
     client = _client(address)
     try:
         import distributed as untyped

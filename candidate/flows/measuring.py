@@ -4,8 +4,8 @@ The rows are streamed; each batch is scored by every bundle, sliced, hashed into
 unit, counted, and dropped, by whichever engine.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import get_args
@@ -21,6 +21,7 @@ from candidate.documents.where import Scalar
 from candidate.errors import InputError, RefusedError
 from candidate.flows.counting import Counted, Part, Portable, Task, counting, merged
 from candidate.flows.engines import parse_engine, run
+from candidate.flows.heuristics import PortableHeuristic
 from candidate.flows.observing import Model, layout_for
 from candidate.flows.perturbing import perturb
 from candidate.flows.progress import Progress, silent
@@ -50,6 +51,8 @@ class Measured:
     axes: StateAxes
     data: DataFacts
     robustness: tuple[Perturbed, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What was measured with beside the bundles: the heuristic, if there is one."""
 
 
 def _check_comparable(scorers: Sequence[Scorer], policy: Policy) -> None:
@@ -103,12 +106,18 @@ def _portable(scorer: Scorer) -> Portable:
 
 
 def _parts(
-    scorers: Sequence[Scorer], task: Task, engine: str, progress: Progress, keeper: Keeper | None = None
+    scorers: Sequence[Scorer],
+    heuristic: PortableHeuristic | None,
+    task: Task,
+    engine: str,
+    progress: Progress,
+    keeper: Keeper | None = None,
 ) -> list[Counted]:
     """Return the counts of all rows, in as many parts as the engine made."""
+    beside = () if heuristic is None else (heuristic,)
     if parse_engine(engine)[0] != "serial":
         parts = []
-        for part, share in run(engine, task, tuple(_portable(scorer) for scorer in scorers)):
+        for part, share in run(engine, task, (*(_portable(scorer) for scorer in scorers), *beside)):
             parts.append(part)
             progress("scoring rows", share)
         return parts
@@ -116,7 +125,7 @@ def _parts(
     models = [Model(each.role, each.bundle.signature, each.bundle.filled, each.session) for each in scorers]
     # The same batches as the other engines': a graph need not answer a row alike beside other rows.
     groups = tuple(range(len(dataset.row_groups(task.data)))) if task.data.suffix == ".parquet" else None
-    for last in counting(task, models, Part(groups), keeper=keeper):
+    for last in counting(task, [*models, *(each.load() for each in beside)], Part(groups), keeper=keeper):
         progress("scoring rows", None if not expected else last.rows / expected)
     return [] if last is None else [last]
 
@@ -128,6 +137,7 @@ def measure(
     policy: Policy,
     engine: str = "serial",
     all_ranked: bool = False,
+    heuristic: PortableHeuristic | None = None,
     progress: Progress = silent,
     keeper: Keeper | None = None,
 ) -> Measured:
@@ -139,6 +149,7 @@ def measure(
         policy: names label, unit and slices, and pins the file if it gives a digest.
         engine: ``serial``, ``pool[:WORKERS]`` or ``dask[:ADDRESS]``; the State is the same.
         all_ranked: whether scores of all rows get histograms even if no rule asks for them.
+        heuristic: asked about the same rows, where the policy names one and a verdict is to follow.
         progress: told the share of rows done.
         keeper: shown every batch of scored rows; the engine must be ``serial``.
 
@@ -160,12 +171,17 @@ def measure(
     constant = scorers[0].bundle.experiment.data.label_mean if policy.task == "regression" else None
     ranked = all_ranked and policy.task is None
     task = Task(data.absolute(), digest, policy, salt, ranked, constant)
-    parts = _parts(scorers, task, engine, progress, keeper)
+    parts = _parts(scorers, heuristic, task, engine, progress, keeper)
     classes = scorers[0].bundle.signature.classes if policy.task == "multiclass" else ()
-    found = assembled(parts, task, tuple(scorer.role for scorer in scorers), classes)
+    models: tuple[ModelRole, ...] = tuple(scorer.role for scorer in scorers)
+    found = assembled(parts, task, models if heuristic is None else (*models, "heuristic"), classes)
     first = scorers[0]
     challenger = Model(first.role, first.bundle.signature, first.bundle.filled, first.session)
-    return replace(found, robustness=perturb(challenger, policy, data, salt=salt, progress=progress))
+    return replace(
+        found,
+        robustness=perturb(challenger, policy, data, salt=salt, progress=progress),
+        files={} if heuristic is None else {heuristic.file: heuristic.data},
+    )
 
 
 def assembled(
@@ -202,6 +218,7 @@ def assembled(
         weighted=layout.weighted,
         columns=layout.columns,
         zero_rule=layout.zero_rule,
+        human=layout.human,
     )
     rows, units = total.rows, len(total.units)
     facts = DataFacts(file=task.digest, rows=rows, units=units, label=policy.data.label, unit=policy.data.unit)

@@ -15,6 +15,7 @@ from candidate.documents.manifest import ModelSignature
 from candidate.documents.policy import Policy
 from candidate.documents.where import Scalar
 from candidate.errors import InputError
+from candidate.flows.heuristics import Heuristic
 from candidate.flows.slicing import Coded
 from candidate.judgement.state import (
     COLUMN_CAP,
@@ -40,6 +41,11 @@ class Model:
     signature: ModelSignature
     filled: frozenset[str]
     session: Session
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the rows that are read."""
+        return self.signature.features
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,8 @@ def layout_for(policy: Policy, models: Sequence[ModelRole], classes: int, *, con
     task = policy.kind_of_task
     count = {"binary": 2, "regression": 0}.get(task, classes)
     zero_rule = constant and task == "regression"
-    return Layout(tuple(models), task, count, policy.data.weight is not None, policy.summed, zero_rule)
+    weighted, reviewed = policy.data.weight is not None, policy.reviewed is not None
+    return Layout(tuple(models), task, count, weighted, policy.summed, zero_rule, reviewed)
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,7 @@ class Seen:
         truth: shape (rows,): 1 for the positive class and else 0, the position of the class, or the number.
         scores: shape (rows, models, values), finite: one probability, that of each class, or the number.
         answers: shape (rows, models): what each model answers, as the truth has it; zeros where it answers numbers.
+            A last column more is a person's answers.
         weights: shape (rows,); None where each row counts as one.
         columns: numbers to be summed by outcome, each of shape (rows,).
     """
@@ -128,12 +136,12 @@ class Seen:
     columns: Mapping[str, Floats]
 
 
-def seen(batch: Batch, models: Sequence[Model], policy: Policy) -> Seen:
+def seen(batch: Batch, models: Sequence[Model | Heuristic], policy: Policy) -> Seen:
     """Score some rows.
 
     Args:
         batch: the rows.
-        models: the challenger first.
+        models: the challenger first, the heuristic, if there is one, last.
         policy: names task, label, weight and columns.
 
     Raises:
@@ -144,13 +152,17 @@ def seen(batch: Batch, models: Sequence[Model], policy: Policy) -> Seen:
         truth = _true_numbers(batch, policy.data.label, policy.data.scale or 1.0)
         numbers = _answered_numbers(batch, models)
         return Seen(truth, numbers[:, :, np.newaxis], np.zeros(numbers.shape, dtype=np.int64), weights, columns)
-    signature = models[0].signature
-    label = _true_classes(batch, signature)
+    bundles = [model for model in models if isinstance(model, Model)]
+    signature = bundles[0].signature
+    label = _classes_in(batch, signature.label, signature)
+    people = [] if policy.reviewed is None else [_reviewed(batch, signature, policy.reviewed, policy)]
     if policy.kind_of_task == "multiclass":
-        return Seen(label, *_answered_classes(batch, models), weights, columns)
+        probabilities, answers = _answered_classes(batch, bundles)
+        return Seen(label, probabilities, np.column_stack([answers, *people]), weights, columns)
     scores, predicted = _answered(batch, models)
-    positive = (label == signature.classes.index(signature.positive)).astype(np.int64)
-    return Seen(positive, scores[:, :, np.newaxis], predicted.astype(np.int64), weights, columns)
+    yes = signature.classes.index(signature.positive)
+    answers = np.column_stack([predicted, *(each == yes for each in people)]).astype(np.int64)
+    return Seen((label == yes).astype(np.int64), scores[:, :, np.newaxis], answers, weights, columns)
 
 
 def weights_and_columns(batch: Batch, policy: Policy) -> tuple[Floats | None, dict[str, Floats]]:
@@ -234,15 +246,35 @@ def _bounded(batch: Batch, column: str, most: float) -> Floats:
     return found
 
 
-def _true_classes(batch: Batch, signature: ModelSignature) -> Integers:
-    """Return the position of each row's class, or say which row has no known class."""
-    label = batch.read[signature.label]
+def _reviewed(batch: Batch, signature: ModelSignature, column: str, policy: Policy) -> Integers:
+    """Return the position of the class that a person answers to each row."""
+    rule = policy.baselines.human
+    stands_for = None if rule is None else rule.missing
+    if stands_for is None:
+        hint = "say what a row without an answer stands for: [baselines.human] missing = ..."
+        return _classes_in(batch, column, signature, hint=hint)
+    if stands_for not in signature.classes:
+        raise InputError(
+            f"{stands_for!r} is none of the classes {', '.join(map(repr, signature.classes))}",
+            where="[baselines.human] missing",
+        )
+    return _classes_in(batch, column, signature, missing=signature.classes.index(stands_for))
+
+
+def _classes_in(
+    batch: Batch, column: str, signature: ModelSignature, *, missing: int | None = None, hint: str = ""
+) -> Integers:
+    """Return the position of the class that each row has in a column, or say which row has no known class."""
+    label, what = batch.read[column], "label" if column == signature.label else "answer"
     known: dict[Scalar | None, int] = {name: position for position, name in enumerate(signature.classes)}
+    if missing is not None:
+        known[None] = missing
     for position, value in enumerate(label.values):
         if value not in known:
             raise InputError(
-                f"label {value!r} is none of the classes {', '.join(map(repr, signature.classes))}",
-                where=batch.place(signature.label, label.codes == position),
+                f"{what} {value!r} is none of the classes {', '.join(map(repr, signature.classes))}",
+                where=batch.place(column, label.codes == position),
+                hint=hint if value is None else "",
             )
     return np.array([known[value] for value in label.values], dtype=np.int64)[label.codes]
 
@@ -275,11 +307,19 @@ def _not_finite(batch: Batch, model: Model, what: str) -> InputError:
     )
 
 
-def _answered(batch: Batch, models: Sequence[Model]) -> tuple[Floats, NDArray[np.bool_]]:
+def _asked(batch: Batch, heuristic: Heuristic) -> Floats:
+    return heuristic.answers(batch.rows, first_row=batch.first_row, where=batch.data.name)
+
+
+def _answered(batch: Batch, models: Sequence[Model | Heuristic]) -> tuple[Floats, NDArray[np.bool_]]:
     """Return scores and predictions of yes or no, each of shape (rows, models)."""
     scores = np.empty((batch.rows.num_rows, len(models)), dtype=np.float64)
     predicted = np.empty(scores.shape, dtype=bool)
     for column, model in enumerate(models):
+        if not isinstance(model, Model):
+            scores[:, column] = _asked(batch, model)
+            predicted[:, column] = scores[:, column] >= model.threshold
+            continue
         _, score, _ = _run(batch, model)
         if score is None or model.signature.threshold is None or not np.isfinite(score).all():
             raise _not_finite(batch, model, "score")
@@ -306,10 +346,13 @@ def _answered_classes(batch: Batch, models: Sequence[Model]) -> tuple[Floats, In
     return probabilities, answers
 
 
-def _answered_numbers(batch: Batch, models: Sequence[Model]) -> Floats:
+def _answered_numbers(batch: Batch, models: Sequence[Model | Heuristic]) -> Floats:
     """Return the answers, shape (rows, models)."""
     found = np.empty((batch.rows.num_rows, len(models)), dtype=np.float64)
     for column, model in enumerate(models):
+        if not isinstance(model, Model):
+            found[:, column] = _asked(batch, model)
+            continue
         labels, _, _ = _run(batch, model)
         if labels.shape != (len(found),) or not np.isfinite(labels.astype(np.float64)).all():
             raise _not_finite(batch, model, "number")

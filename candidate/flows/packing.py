@@ -1,10 +1,22 @@
 """A bundle before it is a file: nobody writes what nobody could verify."""
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from candidate.adapters.archive import Blob, archive_size, size_of
+from pydantic import JsonValue
+
+from candidate.adapters import oci
+from candidate.adapters.archive import Blob, archive_size, size_of, write_archive
+from candidate.adapters.attest import Signer, attest
+from candidate.adapters.oci import LargeMember, Member
+from candidate.adapters.statements import integrity_statement, provenance_statement
+from candidate.documents.evidence import BundleRef
+from candidate.documents.manifest import BundleManifest, ModelSignature
+from candidate.documents.names import MANIFEST_PATH
 from candidate.documents.oci import OciLayout
+from candidate.documents.results import Built
+from candidate.documents.statement import Statement
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.inspecting import inspect
 
@@ -57,3 +69,69 @@ def check_packed(packed: Packed) -> None:
             where=error.where,
             hint="take that member out of the bundle",
         ) from error
+
+
+def _statements(manifest: BundleManifest, content: oci.Content, parameters: dict[str, JsonValue]) -> list[Statement]:
+    """Return what the builder attests: the release itself, its files for other tools, and its provenance."""
+    name, version = manifest.descriptor.name, manifest.descriptor.version
+    own = Member(MANIFEST_PATH, "manifest", manifest.to_bytes()).file
+    return [
+        oci.release_statement(name, version, content.digest),
+        integrity_statement(name, version, [*manifest.files, own]),
+        provenance_statement(name, version, content.digest, parameters=parameters, dependencies=manifest.dependencies),
+    ]
+
+
+def write_bundle(
+    members: Sequence[Member | LargeMember],
+    manifest: BundleManifest,
+    *,
+    signature: ModelSignature,
+    parameters: dict[str, JsonValue],
+    out: Path,
+    signers: Sequence[Signer],
+) -> Built:
+    """Attest a bundle and write it to ``OUT/NAME-VERSION.candidate``.
+
+    Args:
+        members: every member but the manifest.
+        manifest: lists them.
+        signature: of the model.
+        parameters: of the build, for its provenance.
+        out: folder of the bundle.
+        signers: builder's keys, each of which attests the same.
+
+    Raises:
+        InputError: the folder cannot be made, or nobody could verify the bundle.
+    """
+    who = manifest.descriptor
+    content = oci.content_of(
+        [*members, Member(MANIFEST_PATH, "manifest", manifest.to_bytes())],
+        descriptor=who,
+        precision="float64" if any(t.dtype == "float64" for t in signature.inputs) else "float32",
+    )
+    blobs: dict[str, Blob] = {**content.blobs, **content.large}
+    referrers = []
+    statements = _statements(manifest, content, parameters)
+    signed = [(each, attest(each, signer)) for signer in signers for each in statements]
+    for statement, attestation in signed:
+        data = attestation.to_bytes()
+        referrer, more = oci.attestation_blobs(content.descriptor, data, statement.predicate_type)
+        referrers.append(referrer)
+        blobs |= more
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {error.strerror}", where=str(out)) from error
+    path = out / f"{who.name}-{who.version}.candidate"
+    index = oci.index_of(content, who.version, referrers)
+    check_packed(Packed(index, blobs))
+    digest = write_archive(path, index=index, blobs=blobs)
+    return Built(
+        bundle=BundleRef(name=who.name, version=who.version, digest=content.digest),
+        path=str(path),
+        file_digest=digest,
+        size_bytes=path.stat().st_size,
+        parity=manifest.parity,
+        attested=bool(signers),
+    )

@@ -34,7 +34,13 @@ def _without_budget(policy: Policy) -> Policy:
 
 
 def _measured(
-    policy: Policy, pilot: Path, challenger: Path | None, champion: str | None, engine: str, progress: Progress
+    policy: Policy,
+    root: Path,
+    pilot: Path,
+    challenger: Path | None,
+    champion: str | None,
+    engine: str,
+    progress: Progress,
 ) -> tuple[Evidence, Arrays]:
     """Return the evidence of a pilot: out of a folder, or measured on its rows."""
     if pilot.is_dir():
@@ -53,7 +59,13 @@ def _measured(
             hint="give --challenger BUNDLE and --champion BUNDLE (or none) too, or an evidence folder as the pilot",
         )
     done = compare(
-        challenger, champion=champion, policy=_without_budget(policy), data=pilot, engine=engine, progress=progress
+        challenger,
+        champion=champion,
+        policy=_without_budget(policy),
+        data=pilot,
+        engine=engine,
+        root=root,
+        progress=progress,
     )
     return done.evidence, arrays_of(done.evidence, done.files)
 
@@ -88,6 +100,7 @@ def plan(
     rules = policy if isinstance(policy, Policy) else read_policy(Path(policy))
     evidence, arrays = _measured(
         rules,
+        Path() if isinstance(policy, Policy) else Path(policy).parent,
         Path(pilot),
         None if challenger is None else Path(challenger),
         None if champion is None else str(champion),

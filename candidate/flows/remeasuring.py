@@ -23,7 +23,8 @@ from candidate.documents.policy import Policy
 from candidate.errors import InputError, IntegrityError
 from candidate.flows.comparing import facts_of
 from candidate.flows.counting import Part, Task, count_scored
-from candidate.flows.latency import THREADS
+from candidate.flows.heuristics import PortableHeuristic
+from candidate.flows.latency import ROLES, THREADS
 from candidate.flows.measuring import Measured, Scorer, assembled, measure
 from candidate.flows.observing import Batch, Seen, weights_and_columns
 from candidate.flows.progress import Progress, silent
@@ -157,6 +158,7 @@ def bundles_again(
     champion: Path | None,
     name: str,
     engine: str = "serial",
+    heuristic: PortableHeuristic | None = None,
     progress: Progress = silent,
 ) -> AuditLevel:
     """Run both bundles on the rows again, on this host, and hold the State to it: level 3.
@@ -171,6 +173,7 @@ def bundles_again(
         champion: the same; null for a first release.
         name: of the level.
         engine: where the rows are counted.
+        heuristic: that of the evidence, if the policy names one.
         progress: told how far it is.
 
     Raises:
@@ -188,14 +191,14 @@ def bundles_again(
     with ExitStack() as stack:
         scorers = []
         paths = [path for path in (challenger, champion) if path is not None]
-        for role, path, known in zip(evidence.state.models, paths, facts, strict=True):
+        for role, path, known in zip(ROLES, paths, facts, strict=False):
             bundle = inspect(stack.enter_context(Archive.open(path)))
             scorers.append(Scorer(role, bundle, bundle.session(threads=THREADS)))
             if bundle.ref != known.bundle:
                 found = f"{bundle.ref.name} {bundle.ref.version} {bundle.ref.digest}"
                 raise IntegrityError(f"is {found}, measured was {known.bundle.digest}", where=path.name)
             notes += _check_facts(facts_of(scorers[-1], attested=known.attested), known)
-        measured = measure(scorers, data=data, policy=policy, engine=engine, progress=progress)
+        measured = measure(scorers, data=data, policy=policy, engine=engine, heuristic=heuristic, progress=progress)
     _check_axes(measured, evidence)
     off, of = _apart(measured, arrays)
     same = f"all {of:,} numbers of the State measured again, equal"

@@ -110,10 +110,10 @@ class Slicer:
             )
             result.append(numbers[inverse])
         for number, comparisons in self._where:
-            holds = np.ones(rows, dtype=bool)
+            fits = np.ones(rows, dtype=bool)
             for comparison in comparisons:
-                holds &= _holds(columns[comparison.column], comparison)
-            result.append(np.where(holds, number, -1).astype(np.int64))
+                fits &= holds(columns[comparison.column], comparison)
+            result.append(np.where(fits, number, -1).astype(np.int64))
         return result
 
     @property
@@ -159,7 +159,7 @@ class Slicer:
         return [*range(fixed), *sorted(range(fixed, len(self.keys)), key=lambda n: _order(self.keys[n]))]
 
 
-def _holds(column: Coded, comparison: Comparison) -> NDArray[np.bool_]:
+def holds(column: Coded, comparison: Comparison) -> NDArray[np.bool_]:
     """Return for each row whether the comparison holds; a missing value is in no such slice."""
     truth = [value is not None and compares(value, comparison) for value in column.values]
     return np.array(truth, dtype=bool)[column.codes]

@@ -107,7 +107,8 @@ def _line(claim: Claim, case: Case, scale: float, plan: "_Rates") -> PlanLine | 
         blind = needed is None or rows < needed
     index = next((i for i, key in enumerate(case.evidence.state.slices) if key.name == claim.slice), None)
     discordance = effect = None
-    if claim.metric in ERRORS and aim != "limit" and index is not None and case.evidence.champion is not None:
+    paired = not claim.rule.startswith("baselines") and case.evidence.champion is not None
+    if claim.metric in ERRORS and aim != "limit" and index is not None and paired:
         discordance, effect = _errors(case.totals(index), spread)
     return PlanLine(
         rule=claim.rule,

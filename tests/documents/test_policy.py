@@ -268,3 +268,69 @@ def test_several_classes_have_their_own_metrics() -> None:
         Policy.from_toml(several, where="policy")
     with pytest.raises(InputError, match=r"custom\.own is no metric of a multiclass task"):
         Policy.from_toml('task = "multiclass"' + HEAD.replace("log_loss", "custom.own") + OWN, where="policy")
+
+
+SHA = "sha256:" + "a" * 64
+
+
+def test_a_policy_without_baselines_of_its_own_says_nothing_of_them() -> None:
+    """So its digest is what it was before they could be said."""
+    dumped = read("").model_dump(mode="json")["baselines"]
+
+    assert dumped == {"zero_rule": "must_beat"}
+
+
+def test_baselines_are_read_with_their_defaults() -> None:
+    """A heuristic must be beaten unless said otherwise, people are reported, and a false answer is not lost."""
+    text = f"""
+    [baselines.heuristic]
+    ref = "rules.onnx"
+    digest = "{SHA}"
+    threshold = 0.3
+    [baselines.human]
+    column = "reviewer"
+    missing = false
+    """
+    policy = read(text)
+    heuristic, human = policy.baselines.heuristic, policy.baselines.human
+
+    assert heuristic is not None
+    assert human is not None
+    assert (heuristic.require, human.require, human.missing) == ("must_beat", "report", False)
+    assert policy.reviewed == "reviewer"
+    assert "reviewer" in policy.columns
+    assert Policy.from_bytes(policy.to_bytes()) == policy
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[baselines.human]\nerror = 0.1", "give error and n, or column"),
+        ("[baselines.human]\nn = 10", "give error and n, or column"),
+        ("[baselines.human]", "give error and n, or column"),
+        ('[baselines.human]\nerror = 0.1\nn = 10\ncolumn = "x"', "give error and n, or column"),
+        ("[baselines.human]\nerror = 0.1\nn = 10\nmissing = 1", "missing goes with column"),
+        (f'[baselines.heuristic]\nref = "rules.py"\ndigest = "{SHA}"', "ref"),
+        (f'[baselines.heuristic]\nref = "r.toml"\ndigest = "{SHA}"\nthreshold = 0.2', "rules say their own"),
+        ('[baselines.heuristic]\nref = "r.toml"', "Field required"),
+    ],
+)
+def test_a_baseline_that_says_too_little_or_too_much_is_refused(text: str, message: str) -> None:
+    """Each says one thing, and a file is pinned before the run."""
+    with pytest.raises(InputError, match=message):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "message"),
+    [
+        ('task = "multiclass"', f'[baselines.heuristic]\nref = "r.toml"\ndigest = "{SHA}"', "not one of several"),
+        ('task = "regression"', "[baselines.human]\nerror = 0.1\nn = 10", "which a regression does not have"),
+    ],
+)
+def test_a_baseline_fits_the_task(task: str, text: str, message: str) -> None:
+    """Rules have one score, and people's wrong answers are about classes."""
+    head = HEAD.replace('unit = "day"', 'unit = "day"\nscale = 3.0') if "regression" in task else HEAD
+    head = head.replace("log_loss", "mae") if "regression" in task else head
+    with pytest.raises(InputError, match=message):
+        Policy.from_toml(task + head + text, where="policy.toml")

@@ -58,6 +58,15 @@ def test_rows_that_a_model_was_trained_on_prove_nothing() -> None:
     assert [finding for finding in judged().findings if finding.rule == "contamination"] == []
 
 
+def test_rows_that_scores_were_calibrated_on_prove_nothing_either() -> None:
+    """A map that was fitted on these rows fits them."""
+    mapped = judged(calibration_data=base().evidence.data.file)
+
+    assert mapped.outcome == "no-go"
+    assert "the challenger's scores were calibrated on" in only(mapped, "contamination").why
+    assert judged(calibration_data=sha("9")).outcome == judged().outcome
+
+
 def test_long_lists_are_cut() -> None:
     """Eight names and a number."""
     assert listed([str(name) for name in range(10)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"

@@ -23,6 +23,7 @@ from candidate.adapters.convert.columns import Column, ColumnKind, dtype_of
 from candidate.adapters.convert.combining import combined
 from candidate.adapters.convert.imputing import fill_in_double, fillings
 from candidate.adapters.convert.isotonic import exact_isotonic
+from candidate.adapters.convert.mapping import CLIP, ScoreMap, map_scores
 from candidate.adapters.convert.naming import converter_inputs, name_inputs, split_table, table_width
 from candidate.adapters.convert.remedies import check_convertible, no_converter, not_converted
 from candidate.adapters.convert.trees import declare_casts, exact_trees, finite_search
@@ -41,9 +42,11 @@ if TYPE_CHECKING:
     import onnx
 
 __all__ = [
+    "CLIP",
     "Column",
     "ColumnKind",
     "Cut",
+    "ScoreMap",
     "at_least",
     "check_native",
     "combined",
@@ -52,6 +55,7 @@ __all__ = [
     "dtype_of",
     "finds_outliers",
     "label_scores",
+    "map_scores",
     "split_table",
     "table_width",
     "two_columns",

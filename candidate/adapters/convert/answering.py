@@ -19,7 +19,7 @@ def fresh_name(graph: Any, name: str) -> str:
     return name
 
 
-def _hide(graph: Any, output: Any, suffix: str) -> str:
+def hide(graph: Any, output: Any, suffix: str) -> str:
     """Rename what computes an output, so that another node may take its name."""
     old, new = output.name, fresh_name(graph, f"{output.name}_{suffix}")
     for node in graph.node:
@@ -28,7 +28,8 @@ def _hide(graph: Any, output: Any, suffix: str) -> str:
     return new
 
 
-def _constant(graph: Any, name: str, values: Any) -> str:
+def constant_of(graph: Any, name: str, values: Any) -> str:
+    """Add a constant and return the name it got."""
     from onnx import numpy_helper
 
     name = fresh_name(graph, name)
@@ -42,8 +43,8 @@ def reshape_output(graph: Any, output: Any, width: int) -> None:
     from onnx import helper
 
     kind = output.type.tensor_type.elem_type
-    inner = _hide(graph, output, "flat")
-    shape = _constant(graph, f"{output.name}_shape", np.array([-1, width], dtype=np.int64))
+    inner = hide(graph, output, "flat")
+    shape = constant_of(graph, f"{output.name}_shape", np.array([-1, width], dtype=np.int64))
     graph.node.append(helper.make_node("Reshape", [inner, shape], [output.name]))
     output.CopyFrom(helper.make_tensor_value_info(output.name, kind, [None, width]))
 
@@ -56,8 +57,8 @@ def stack_labels(graph: Any, output: Any, labels: int) -> None:
     import numpy as np
     from onnx import helper
 
-    inner = _hide(graph, output, "each")
-    one = _constant(graph, f"{output.name}_yes", np.array(1, dtype=np.int64))
+    inner = hide(graph, output, "each")
+    one = constant_of(graph, f"{output.name}_yes", np.array(1, dtype=np.int64))
     if output.type.HasField("sequence_type"):
         kind = output.type.sequence_type.elem_type.tensor_type.elem_type
         joined = fresh_name(graph, f"{output.name}_joined")
@@ -111,8 +112,8 @@ def _flatten(graph: Any, output: Any) -> None:
     import numpy as np
     from onnx import helper
 
-    kind, inner = output.type.tensor_type.elem_type, _hide(graph, output, "row")
-    shape = _constant(graph, f"{output.name}_shape", np.array([-1], dtype=np.int64))
+    kind, inner = output.type.tensor_type.elem_type, hide(graph, output, "row")
+    shape = constant_of(graph, f"{output.name}_shape", np.array([-1], dtype=np.int64))
     graph.node.append(helper.make_node("Reshape", [inner, shape], [output.name]))
     output.CopyFrom(helper.make_tensor_value_info(output.name, kind, [None]))
 
@@ -129,9 +130,9 @@ def _to_sign(graph: Any, output: Any) -> None:
     import numpy as np
     from onnx import helper
 
-    inner, above = _hide(graph, output, "sign"), fresh_name(graph, f"{output.name}_above")
+    inner, above = hide(graph, output, "sign"), fresh_name(graph, f"{output.name}_above")
     zero, inlier, outlier = (
-        _constant(graph, f"{output.name}_{word}", np.array(value, dtype=np.int64))
+        constant_of(graph, f"{output.name}_{word}", np.array(value, dtype=np.int64))
         for word, value in (("zero", 0), ("inlier", 1), ("outlier", -1))
     )
     graph.node.append(helper.make_node("Greater", [inner, zero], [above]))
@@ -167,7 +168,7 @@ def _pick(graph: Any, classes: Sequence[Any], position: str, label: str) -> None
 
     text = all(isinstance(value, str) for value in classes)
     values = np.array(list(classes), dtype=object if text else np.int64)
-    names = _constant(graph, f"{label}_classes", values)
+    names = constant_of(graph, f"{label}_classes", values)
     graph.node.append(helper.make_node("Gather", [names, position], [label], axis=0))
     graph.output.insert(
         0, helper.make_tensor_value_info(label, TensorProto.STRING if text else TensorProto.INT64, [None])
@@ -196,12 +197,12 @@ def cut_scores(graph: Any, classes: Sequence[Any], cut: Cut) -> None:
     if len(scored) != 1 or len(labels) != 1 or len(classes) != _WIDTH:
         raise InputError("a threshold is for probabilities of two classes", where="[model] threshold")
     label = labels[0]
-    _hide(graph, label, "of_highest")
+    hide(graph, label, "of_highest")
     graph.output.remove(label)
-    column = _constant(graph, "threshold_column", np.array(cut.positive, dtype=np.int64))
-    limit = _constant(graph, "threshold", np.array(cut.threshold, dtype=np.float64))
+    column = constant_of(graph, "threshold_column", np.array(cut.positive, dtype=np.int64))
+    limit = constant_of(graph, "threshold", np.array(cut.threshold, dtype=np.float64))
     ends = [
-        _constant(graph, f"threshold_{word}", np.array(value, dtype=np.int64))
+        constant_of(graph, f"threshold_{word}", np.array(value, dtype=np.int64))
         for word, value in (("yes", cut.positive), ("no", 1 - cut.positive))
     ]
     score, wide, above, position = (
@@ -234,10 +235,10 @@ def two_columns(graph: Any, scores: str) -> None:
 
     output = next(value for value in graph.output if value.name == scores)
     kind = output.type.tensor_type.elem_type
-    inner = _hide(graph, output, "of_positive")
+    inner = hide(graph, output, "of_positive")
     column, other = fresh_name(graph, f"{scores}_yes"), fresh_name(graph, f"{scores}_no")
-    shape = _constant(graph, f"{scores}_shape", np.array([-1, 1], dtype=np.int64))
-    one = _constant(graph, f"{scores}_one", np.array(1, dtype=helper.tensor_dtype_to_np_dtype(kind)))
+    shape = constant_of(graph, f"{scores}_shape", np.array([-1, 1], dtype=np.int64))
+    one = constant_of(graph, f"{scores}_one", np.array(1, dtype=helper.tensor_dtype_to_np_dtype(kind)))
     graph.node.extend(
         [
             helper.make_node("Reshape", [inner, shape], [column]),
@@ -255,7 +256,7 @@ def at_least(graph: Any, scores: str, labels: int) -> None:
 
     output = next(value for value in graph.output if value.name == scores)
     kind = helper.tensor_dtype_to_np_dtype(output.type.tensor_type.elem_type)
-    half = _constant(graph, "half", np.array(0.5, dtype=kind))
+    half = constant_of(graph, "half", np.array(0.5, dtype=kind))
     above, label = fresh_name(graph, "above"), fresh_name(graph, "label")
     graph.node.append(helper.make_node("GreaterOrEqual", [scores, half], [above]))
     graph.node.append(helper.make_node("Cast", [above], [label], to=TensorProto.INT64))

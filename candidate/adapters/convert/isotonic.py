@@ -4,7 +4,7 @@ The converter's own answer is a step function, off by as much as half a step. Th
 place while a graph is converted; it computes in 64 bits, because the lines may be steep.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,10 +30,6 @@ def _interpolated(scope: Any, container: Any, model: Any, score: str, number: in
     calibrator = model.calibrators[number]
     knots = np.asarray(calibrator.X_thresholds_, dtype=np.float64)
     heights = np.asarray(calibrator.y_thresholds_, dtype=np.float64)
-    if len(knots) == 1:
-        knots, heights = np.repeat(knots, 2), np.repeat(heights, 2)
-    gaps = np.diff(knots)
-    slopes = np.divide(np.diff(heights), gaps, out=np.zeros_like(gaps), where=gaps > 0)
     single = proto_type not in {TensorProto.FLOAT, TensorProto.DOUBLE}
 
     def constant(word: str, kind: int, shape: list[int], values: Any) -> str:
@@ -46,10 +42,30 @@ def _interpolated(scope: Any, container: Any, model: Any, score: str, number: in
         container.add_node(op, inputs, [name], name=scope.get_unique_operator_name(op), **attributes)
         return name
 
+    column = constant("column", TensorProto.INT64, [2], [-1, 1])
+    given = node("Cast", [node("Reshape", [score, column])], to=TensorProto.DOUBLE)
+    return node("Cast", [lines(constant, node, given, knots, heights)], to=TensorProto.FLOAT if single else proto_type)
+
+
+def lines(constant: Callable[..., str], node: Callable[..., str], given: str, knots: Any, heights: Any) -> str:
+    """Add the nodes that interpolate between knots, and return the name of the result, shape (batch, 1), in 64 bits.
+
+    Args:
+        constant: adds a constant, given a word for its name, its type, shape and values; returns its name.
+        node: adds a node, given operator, inputs and attributes; returns the name of its output.
+        given: name of the values, shape (batch, 1), in 64 bits.
+        knots: float64, shape (knots,), rising.
+        heights: float64, shape (knots,).
+    """
+    import numpy as np
+    from onnx import TensorProto
+
+    if len(knots) == 1:
+        knots, heights = np.repeat(knots, 2), np.repeat(heights, 2)
+    gaps = np.diff(knots)
+    slopes = np.divide(np.diff(heights), gaps, out=np.zeros_like(gaps), where=gaps > 0)
     double, whole = TensorProto.DOUBLE, TensorProto.INT64
-    column = constant("column", whole, [2], [-1, 1])
     low, high = constant("low", double, [], [knots[0]]), constant("high", double, [], [knots[-1]])
-    given = node("Cast", [node("Reshape", [score, column])], to=double)
     value = node("Min", [node("Max", [given, low]), high])
     # Knots but for the ends: how many are not above the value is the number of the line that it lies on.
     inner = constant("knots", double, [1, len(knots)], [*knots[:-1], np.inf])
@@ -61,5 +77,4 @@ def _interpolated(scope: Any, container: Any, model: Any, score: str, number: in
         node("Gather", [constant(word, double, [len(slopes)], values), line], axis=0)
         for word, values in (("start", knots[:-1]), ("height", heights[:-1]), ("slope", slopes))
     )
-    result = node("Add", [height, node("Mul", [node("Sub", [value, start]), slope])])
-    return node("Cast", [result], to=TensorProto.FLOAT if single else proto_type)
+    return node("Add", [height, node("Mul", [node("Sub", [value, start]), slope])])

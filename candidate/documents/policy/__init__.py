@@ -13,7 +13,9 @@ from candidate.documents.policy.lines import (
     CalibrationRule,
     Checklist,
     ChecklistLine,
+    HeuristicLevel,
     HoldoutRule,
+    HumanLevel,
     ParityRule,
     Reproduce,
     Rollback,
@@ -62,7 +64,9 @@ __all__ = [
     "DataRules",
     "Directed",
     "GapMetric",
+    "HeuristicLevel",
     "HoldoutRule",
+    "HumanLevel",
     "Limit",
     "MeasuredTask",
     "NumberMetric",
@@ -188,6 +192,10 @@ class Policy(Grown, Document):
                 raise ValueError("expected_cost needs [costs] false_positive and false_negative")
             if name in {"precision_at_k", "lift_at_k"} and self.top is None:
                 raise ValueError(f"{name} needs top, the share of the rows with the highest scores")
+        if self.baselines.heuristic is not None and self.task == "multiclass":
+            raise ValueError("[baselines.heuristic] answers yes or no, or a number, not one of several classes")
+        if self.baselines.human is not None and self.task == "regression":
+            raise ValueError("[baselines.human] is about wrong answers, which a regression does not have")
         ranking = get_args(RankingMetric)
         if any((rule.metric or self.optimizing.metric) in ranking for rule in self.slices.watch):
             raise ValueError("a watched slice has no histogram of scores: guard it, or watch another metric")
@@ -210,6 +218,8 @@ class Policy(Grown, Document):
         names = [self.data.unit] if self.task == "regression" else [self.data.label, self.data.unit]
         if self.data.time is not None:
             names.append(self.data.time)
+        if self.reviewed is not None:
+            names.append(self.reviewed)
         for limit in self.satisficing:
             names.extend(columns_of(limit.by))
         if self.calibration is not None:
@@ -217,6 +227,11 @@ class Policy(Grown, Document):
         for rule in (*self.slices.guard, *self.slices.watch):
             names.extend(rule.columns)
         return tuple(dict.fromkeys(names))
+
+    @property
+    def reviewed(self) -> str | None:
+        """Column with a person's answer to each row, if there is one."""
+        return None if self.baselines.human is None else self.baselines.human.column
 
     @property
     def summed(self) -> tuple[str, ...]:

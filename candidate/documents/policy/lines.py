@@ -1,10 +1,11 @@
 """The nine lines of a model candidate, and what a policy asks for those that are not about metrics alone."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from candidate.document import Grown, Part
+from candidate.document import Digest, Grown, Part
+from candidate.documents.where import Scalar
 
 ChecklistLine = Literal[
     "optimizing",
@@ -49,11 +50,59 @@ class CalibrationRule(Grown):
     """Largest difference of the mean prediction and the mean outcome, over all rows and in each slice."""
 
 
-class Baselines(Part):
+Beat = Literal["must_beat", "report"]
+
+
+class HeuristicLevel(Part):
+    """What is done without a model: a file, fixed before the run."""
+
+    ref: Annotated[str, Field(pattern=r"\.(toml|onnx)$")]
+    """Rules (TOML) or a graph (ONNX), relative to the policy's folder."""
+    digest: Digest
+    """Of the file; another file is refused."""
+    require: Beat = "must_beat"
+    threshold: Share | None = None
+    """Of a graph: score from which its answer is yes, 0.5 unless said; rules have their own."""
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Self:
+        if self.threshold is not None and not self.ref.endswith(".onnx"):
+            raise ValueError("threshold is for a graph: rules say their own")
+        return self
+
+
+class HumanLevel(Part):
+    """How well people do it: a share of wrong answers with its number of rows, or their answer to each row."""
+
+    error: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of rows that people answered wrongly, elsewhere."""
+    n: Annotated[int, Field(ge=1, le=2**40)] | None = None
+    """On so many rows, independent of each other."""
+    column: str | None = None
+    """Column of the blackbox with a person's answer to the row, in the words of the label."""
+    missing: Scalar | None = None
+    """The answer that a row without one stands for; unsaid, such a row is an error."""
+    require: Beat = "report"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        figure = (self.error is not None, self.n is not None)
+        if figure not in {(True, True), (False, False)} or figure[0] == (self.column is not None):
+            raise ValueError("give error and n, or column")
+        if self.missing is not None and self.column is None:
+            raise ValueError("missing goes with column")
+        return self
+
+
+class Baselines(Grown):
     """The mandatory reference points."""
 
-    zero_rule: Literal["must_beat", "report"] = "must_beat"
+    later: ClassVar[tuple[str, ...]] = ("heuristic", "human")
+
+    zero_rule: Beat = "must_beat"
     """Predict the training set's positive rate for every row."""
+    heuristic: HeuristicLevel | None = None
+    human: HumanLevel | None = None
 
 
 class ParityRule(Part):

@@ -16,6 +16,7 @@ from candidate.documents.decision import Risks, Verdict, outcome_of
 from candidate.documents.evidence import Evidence, ModelRole, StateAxes
 from candidate.documents.policy import Policy
 from candidate.errors import InputError, IntegrityError
+from candidate.judgement.gate.baselines import baseline_claims
 from candidate.judgement.gate.calibrated import calibration_claims
 from candidate.judgement.gate.case import Case
 from candidate.judgement.gate.checklist import checklist
@@ -45,6 +46,7 @@ __all__ = ["Arrays", "bins_shape", "claims_of", "estimate_metric", "judge"]
 
 _RULES = (
     optimizing_claims,
+    baseline_claims,
     contamination_claims,
     holdout_claims,
     satisficing_claims,
@@ -84,11 +86,12 @@ def _check(policy: Policy, evidence: Evidence, arrays: Arrays) -> None:
     axes, timed = evidence.state, evidence.latency
     alone: tuple[ModelRole, ...] = ("challenger",)
     models = alone if evidence.champion is None else (*alone, "champion")
+    models = models if policy.baselines.heuristic is None else (*models, "heuristic")
     layout = Layout.of(axes)
     if layout is None or axes.models != models or axes.statistics != layout.statistics or not axes.slices:
         raise IntegrityError("the axes of the state are not those of this comparison", where="state")
-    asked = (policy.kind_of_task, policy.data.weight is not None, policy.summed)
-    if (axes.task, axes.weighted, axes.columns) != asked:
+    asked = (policy.kind_of_task, policy.data.weight is not None, policy.summed, policy.reviewed is not None)
+    if (axes.task, axes.weighted, axes.columns, axes.human) != asked:
         raise IntegrityError("the state was not counted as the policy asks", where="state")
     spent, rule = evidence.holdout, policy.holdout
     if spent is not None and (rule is None or spent.alpha != alpha_of(spent.look, policy.alpha, rule)):

@@ -86,6 +86,17 @@ class Case:
             return Measure(label, metric.unit, 0, 0, None, unknown)
         return replace(gain(totals, metric, ZERO_RULE), label=label)
 
+    def over_heuristic(self, name: str) -> Measure:
+        """Return the challenger's gain over the heuristic on all rows."""
+        metric = self.metrics[name]
+        return replace(gain(self.totals(0), metric, "heuristic"), label=f"{metric.label} over the heuristic")
+
+    def over_first(self, name: str) -> Measure:
+        """Return the challenger's gain over what a first release has to beat: the heuristic, or the zero-rule."""
+        heuristic = self.policy.baselines.heuristic
+        must = heuristic is not None and heuristic.require == "must_beat"
+        return self.over_heuristic(name) if must else self.over_zero_rule(name)
+
     def durations(self, model: ModelRole) -> NDArray[np.int64] | None:
         """Return a model's durations, shape (rounds, calls), if it was timed."""
         axes = self.evidence.latency

@@ -46,6 +46,9 @@ def contamination_claims(case: Case) -> Iterator[Claim]:
         if facts is not None and facts.train_data == evidence.data.file:
             why = f"these rows are the very file that the {role} was trained on"
             yield exact("contamination", "optimizing", "rows", "fail", why)
+        if facts is not None and facts.calibration_data == evidence.data.file:
+            why = f"these rows are the very file that the {role}'s scores were calibrated on"
+            yield exact("contamination", "optimizing", "rows", "fail", why)
 
 
 def holdout_claims(case: Case) -> Iterator[Claim]:

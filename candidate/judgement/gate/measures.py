@@ -19,7 +19,7 @@ from candidate.judgement.intervals import (
     jackknife,
 )
 from candidate.judgement.metrics import METRICS, Metric, errors_of
-from candidate.judgement.state import FIXED_POINT, LOSS_CAP, WEIGHT_STEP, ZERO_RULE, State, Totals
+from candidate.judgement.state import FIXED_POINT, LOSS_CAP, WEIGHT_STEP, State, Totals, pair_suffix
 from candidate.judgement.state.layout import LOSS_STATISTICS
 
 SIGNED = frozenset({"y", "sum_error"})
@@ -187,7 +187,7 @@ def gain(totals: Totals, metric: Metric | QualityMetric, comparator: str) -> Mea
     Args:
         totals: by bucket, shape (buckets, statistics), with the comparator's statistics.
         metric: which metric, or the name of one of plain counts.
-        comparator: ``champion`` or ``zero_rule``.
+        comparator: ``champion``, ``heuristic``, ``human`` or ``zero_rule``.
     """
     metric = metric if isinstance(metric, Metric) else METRICS[metric]
     blank = _blank(metric, totals)
@@ -199,7 +199,7 @@ def gain(totals: Totals, metric: Metric | QualityMetric, comparator: str) -> Mea
 
     whole, occupied = totals.summed(), totals["n"] > 0
     clustered = jackknife(difference(totals.without_each()), float(difference(whole)), occupied)
-    suffix = f".{ZERO_RULE}" if comparator == ZERO_RULE else ""
+    suffix = pair_suffix(comparator)
     if metric in (METRICS["accuracy"], METRICS["error_rate"]):
         rows, weight = int(whole.rows), int(whole["n"])
         gained, lost = (int(whole[f"{side}{suffix}"]) * rows / weight for side in ("gained", "lost"))

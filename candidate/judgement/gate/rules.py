@@ -26,11 +26,11 @@ SIZES = {"size_bytes": "the bundle", "model_size_bytes": "the model"}
 
 
 def optimizing_claims(case: Case) -> Iterator[Claim]:
-    """Hold the optimizing metric against the champion (or the zero-rule), and against the zero-rule."""
+    """Hold the optimizing metric against the champion (or what a first release beats), and against the zero-rule."""
     rule = case.policy.optimizing
     first = case.evidence.champion is None
     over_zero_rule = case.over_zero_rule(rule.metric)
-    measure = over_zero_rule if first else case.over_champion(rule.metric, 0)
+    measure = case.over_first(rule.metric) if first else case.over_champion(rule.metric, 0)
     claim = Claim("optimizing", "optimizing", rule.metric, OVERALL, blocks=True, otherwise="open", why={})
     if rule.require == "superior":
         yield is_superior(measure, rule.min_gain or 0.0, case.look_risk, claim)

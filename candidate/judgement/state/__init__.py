@@ -12,11 +12,13 @@ from candidate.judgement.state.layout import (
     COLUMN_CAP,
     COLUMN_STEP,
     FIXED_POINT,
+    HUMAN,
     LOSS_CAP,
     WEIGHT_CAP,
     WEIGHT_STEP,
     ZERO_RULE,
     Layout,
+    pair_suffix,
     statistics_for,
 )
 from candidate.judgement.state.multiclass import observe_classes
@@ -29,6 +31,7 @@ __all__ = [
     "COLUMN_CAP",
     "COLUMN_STEP",
     "FIXED_POINT",
+    "HUMAN",
     "LOSS_CAP",
     "WEIGHT_CAP",
     "WEIGHT_STEP",
@@ -40,5 +43,6 @@ __all__ = [
     "observe",
     "observe_classes",
     "observe_numbers",
+    "pair_suffix",
     "statistics_for",
 ]

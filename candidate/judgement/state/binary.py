@@ -36,21 +36,22 @@ def _log_losses(negative: Floats, scores: Floats) -> Floats:
 
 
 def _cell_matrix(layout: Layout) -> Integers:
-    """Return which joint outcome (bit 0 the label, bit 1+i model i's answer) counts for what."""
-    names, models = layout.statistics, layout.models
-    cells = np.arange(2 ** (1 + len(models)))
+    """Return which joint outcome (bit 0 the label, bit 1+i decider i's answer) counts for what."""
+    names, deciders = layout.statistics, layout.deciders
+    cells = np.arange(2 ** (1 + len(deciders)))
     label = cells & 1
-    answers = {model: (cells >> (1 + position)) & 1 for position, model in enumerate(models)}
+    answers = {model: (cells >> (1 + position)) & 1 for position, model in enumerate(deciders)}
     matrix = np.zeros((len(cells), len(names)), dtype=np.int64)
     matrix[:, names.index("n")] = 1
     matrix[:, names.index("n_pos")] = label
     for model, answer in answers.items():
         matrix[:, names.index(f"tp.{model}")] = label & answer
         matrix[:, names.index(f"fp.{model}")] = (1 - label) & answer
-    if len(models) > 1:
-        right, other = (answers[role] == label for role in ("challenger", "champion"))
-        matrix[:, names.index("gained")] = right & ~other
-        matrix[:, names.index("lost")] = other & ~right
+    right = answers["challenger"] == label
+    for rival, suffix in layout.rivals:
+        other = answers[rival] == label
+        matrix[:, names.index(f"gained{suffix}")] = right & ~other
+        matrix[:, names.index(f"lost{suffix}")] = other & ~right
     return matrix
 
 
@@ -61,7 +62,7 @@ def _column_sums(
     found = {}
     for name in layout.columns:
         values = weighed(np.rint(columns[name] * COLUMN_STEP), weights)
-        for position, model in enumerate(layout.models):
+        for position, model in enumerate(layout.deciders):
             said = predicted[:, position]
             outcomes = (positive & said, ~positive & said, positive & ~said, ~positive & ~said)
             for cell, holds in zip(CELLS, outcomes, strict=True):
@@ -111,6 +112,8 @@ def _chunk(
             places[column, here] = place
             if ranked:
                 np.add(bit * RANK_BINS, place_of(score), out=ranks[column, here])
+    if layout.human:
+        cell += predicted[:, len(models)].astype(np.int64) << (1 + len(models))
     whole = {names.index(f"{loss}.{model}"): values for (loss, model), values in losses.items()}
     return Chunk(
         codes=[(cell, _cell_matrix(layout))],
@@ -144,7 +147,7 @@ def observe(
     Args:
         positive: shape (rows,): whether the row has the positive class.
         scores: shape (rows, models): probability of the positive class, finite.
-        predicted: shape (rows, models): whether the model answers positive.
+        predicted: shape (rows, models): whether the model answers positive; a last column more is a person's answers.
         groups: for each rule that makes slices, shape (rows,): the row's slice, or -1.
         n_slices: number of slices over all rules.
         buckets: shape (rows,), from ``buckets_of``.
@@ -158,7 +161,9 @@ def observe(
         into: a State with these axes that nobody else holds: its own arrays are added to, and it is returned.
     """
     columns = columns or {}
-    layout = Layout(models, weighted=weights is not None, columns=tuple(columns))
+    layout = Layout(
+        models, weighted=weights is not None, columns=tuple(columns), human=predicted.shape[1] > len(models)
+    )
     state = into or State.zeros(
         layout, slices=n_slices, buckets=n_buckets, bins=bins, ranked=ranked, calibrated=calibrated
     )

@@ -13,7 +13,8 @@ ROW_STATISTICS = ("n", "n_pos")
 MODEL_STATISTICS = ("tp", "fp", "log_loss", "brier")
 """Per model: rows rightly and wrongly predicted positive, and two sums of losses in fixed point."""
 PAIR_STATISTICS = ("gained", "lost")
-"""Rows that only the challenger, and that only the champion, predicts rightly."""
+"""Rows that only the challenger, and that only the other, predicts rightly; a suffix names the other if it is not
+the champion."""
 WEIGHT_STATISTICS = ("rows", "w2")
 """Where rows have weights: rows as such, and the sum of squared weights, in steps of ``SQUARE_STEP``."""
 LABEL_STATISTICS = ("n", "y", "y2")
@@ -29,6 +30,8 @@ CELLS = ("tp", "fp", "fn", "tn")
 
 ZERO_RULE = "zero_rule"
 """Name of the constant model in totals."""
+HUMAN = "human"
+"""Name of the person in totals."""
 
 FIXED_POINT = 2**30
 """Losses and scores are stored as ``round(value * FIXED_POINT)``."""
@@ -61,6 +64,7 @@ class Layout:
         weighted: whether each row counts with a weight.
         columns: numeric columns whose values are summed by outcome.
         zero_rule: whether a constant is counted like a model: of numbers, no count can stand for it.
+        human: whether a person's answers are counted, which are classes and have no score.
     """
 
     models: tuple[ModelRole, ...]
@@ -69,6 +73,7 @@ class Layout:
     weighted: bool = False
     columns: tuple[str, ...] = ()
     zero_rule: bool = False
+    human: bool = False
 
     @classmethod
     def of(cls, axes: StateAxes) -> "Layout | None":
@@ -78,7 +83,7 @@ class Layout:
             return None
         counted: Measurable = task
         classes = {"binary": 2, "regression": 0}.get(counted, len(axes.classes))
-        return cls(axes.models, counted, classes, axes.weighted, axes.columns, axes.zero_rule)
+        return cls(axes.models, counted, classes, axes.weighted, axes.columns, axes.zero_rule, axes.human)
 
     @property
     def curves(self) -> int:
@@ -91,15 +96,27 @@ class Layout:
         return (*self.models, ZERO_RULE) if self.zero_rule else self.models
 
     @property
+    def deciders(self) -> tuple[str, ...]:
+        """Everyone whose classes are counted: the models, then the person."""
+        return (*self.models, HUMAN) if self.human else self.models
+
+    @property
+    def rivals(self) -> tuple[tuple[str, str], ...]:
+        """Everyone but the challenger whose classes are counted, with the suffix of the pair's statistics."""
+        return tuple((name, pair_suffix(name)) for name in self.deciders[1:])
+
+    @property
     def statistics(self) -> tuple[str, ...]:
         """The names along the last axis of the counts, in order."""
         names = {"binary": self._binary, "multiclass": self._multiclass, "regression": self._regression}[self.task]()
-        pair = PAIR_STATISTICS if len(self.models) > 1 and self.task != "regression" else ()
+        rivals = () if self.task == "regression" else self.rivals
+        pair = tuple(f"{name}{suffix}" for _, suffix in rivals for name in PAIR_STATISTICS)
         return (*names, *pair, *(WEIGHT_STATISTICS if self.weighted else ()))
 
     def _binary(self) -> tuple[str, ...]:
         per_model = [f"{name}.{model}" for model in self.models for name in MODEL_STATISTICS]
-        sums = [f"{cell}:{column}.{model}" for model in self.models for column in self.columns for cell in CELLS]
+        per_model += [f"{name}.{HUMAN}" for name in MODEL_STATISTICS[:2] if self.human]
+        sums = [f"{cell}:{column}.{model}" for model in self.deciders for column in self.columns for cell in CELLS]
         return (*ROW_STATISTICS, *per_model, *sums)
 
     def _multiclass(self) -> tuple[str, ...]:
@@ -109,10 +126,17 @@ class Layout:
             per_model += [f"tp{number}.{model}" for number in each]
             per_model += [f"answered{number}.{model}" for number in each]
             per_model += [f"log_loss.{model}", f"brier.{model}"]
+        if self.human:
+            per_model += [f"{name}{number}.{HUMAN}" for name in ("tp", "answered") for number in each]
         return ("n", *(f"n{number}" for number in each), *per_model)
 
     def _regression(self) -> tuple[str, ...]:
         return (*LABEL_STATISTICS, *(f"{name}.{model}" for model in self.counted for name in ERROR_STATISTICS))
+
+
+def pair_suffix(rival: str) -> str:
+    """Return what follows the names of a pair's statistics: nothing where the other is the champion."""
+    return "" if rival == "champion" else f".{rival}"
 
 
 def statistics_for(models: tuple[ModelRole, ...]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from candidate.documents.evidence import ModelRole
 from candidate.judgement.state import counting
 from candidate.judgement.state.counting import Chunk, Curve, add
-from candidate.judgement.state.layout import LOSS_CAP, Layout
+from candidate.judgement.state.layout import HUMAN, LOSS_CAP, Layout
 from candidate.judgement.state.weighing import fixed, squares, steps, weighed
 from candidate.judgement.state.whole import State
 
@@ -40,8 +40,8 @@ def class_losses(label: Integers, probabilities: Floats) -> tuple[Floats, Floats
     return losses, np.clip(brier - 2.0 * true + 1.0, 0.0, 2.0)
 
 
-def _matrix(layout: Layout, model: ModelRole) -> Integers:
-    """Return which pair of label and answer counts for what of a model."""
+def _matrix(layout: Layout, model: str) -> Integers:
+    """Return which pair of label and answer counts for what of a model, or of a person."""
     names, classes = layout.statistics, layout.classes
     label, answer = np.divmod(np.arange(classes * classes), classes)
     matrix = np.zeros((classes * classes, len(names)), dtype=np.int64)
@@ -55,11 +55,11 @@ def _matrix(layout: Layout, model: ModelRole) -> Integers:
     return matrix
 
 
-def _pair_matrix(layout: Layout) -> Integers:
-    """Return which pair of right answers (bit 0 the challenger's, bit 1 the champion's) counts for what."""
+def _pair_matrix(layout: Layout, suffix: str) -> Integers:
+    """Return which pair of right answers (bit 0 the challenger's, bit 1 the other's) counts for what."""
     matrix = np.zeros((4, len(layout.statistics)), dtype=np.int64)
-    matrix[1, layout.statistics.index("gained")] = 1
-    matrix[2, layout.statistics.index("lost")] = 1
+    matrix[1, layout.statistics.index(f"gained{suffix}")] = 1
+    matrix[2, layout.statistics.index(f"lost{suffix}")] = 1
     return matrix
 
 
@@ -78,10 +78,11 @@ def _chunk(
             place = np.minimum((score * bins).astype(np.int64), bins - 1) * 2 + (label == number)
             both = (weighed(fixed(score), weights), weighed(fixed(score * score), weights))
             curves.append(Curve(number, position, place, both))
-    if len(layout.models) > 1:
-        right = answers == label[:, np.newaxis]
-        roles = [layout.models.index(role) for role in ("challenger", "champion")]
-        codes.append((right[:, roles[0]] + 2 * right[:, roles[1]].astype(np.int64), _pair_matrix(layout)))
+    if layout.human:
+        codes.append((label * layout.classes + answers[:, -1], _matrix(layout, HUMAN)))
+    right = (answers == label[:, np.newaxis]).astype(np.int64)
+    for position, (_, suffix) in enumerate(layout.rivals, start=1):
+        codes.append((right[:, 0] + 2 * right[:, position], _pair_matrix(layout, suffix)))
     return Chunk(
         codes=codes,
         sums=sums,
@@ -111,7 +112,8 @@ def observe_classes(
     Args:
         label: shape (rows,): position of the true class.
         probabilities: shape (rows, models, classes), finite.
-        answers: shape (rows, models): position of the class that each model answers.
+        answers: shape (rows, models): position of the class that each model answers; a last column more is a
+            person's answers.
         groups: for each rule that makes slices, shape (rows,): the row's slice, or -1.
         n_slices: number of slices over all rules.
         buckets: shape (rows,), from ``buckets_of``.
@@ -122,7 +124,9 @@ def observe_classes(
         weights: shape (rows,), in [0, ``WEIGHT_CAP``]; None where each row counts as one.
         into: a State with these axes that nobody else holds: its own arrays are added to, and it is returned.
     """
-    layout = Layout(models, "multiclass", probabilities.shape[2], weighted=weights is not None)
+    layout = Layout(
+        models, "multiclass", probabilities.shape[2], weighted=weights is not None, human=answers.shape[1] > len(models)
+    )
     state = into or State.zeros(layout, slices=n_slices, buckets=n_buckets, bins=bins, calibrated=calibrated)
     for start in range(0, len(label), counting.CHUNK_ROWS):
         rows = slice(start, start + counting.CHUNK_ROWS)
