@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from candidate.flows.overriding import override as override
     from candidate.flows.planning import calibrate as calibrate
     from candidate.flows.planning import plan as plan
+    from candidate.flows.planning import read_plan as read_plan
     from candidate.flows.predicting import predict as predict
     from candidate.flows.recalibrating import recalibrate as recalibrate
     from candidate.flows.rejudging import rejudge as rejudge
@@ -117,7 +118,7 @@ _HOMES = {
     "candidate.flows.building": ("build",),
     "candidate.flows.collecting": ("gc",),
     "candidate.flows.comparing": ("Comparison", "compare"),
-    "candidate.flows.planning": ("calibrate", "plan"),
+    "candidate.flows.planning": ("calibrate", "plan", "read_plan"),
     "candidate.flows.compatible": ("compatibility",),
     "candidate.flows.evaluating": ("evaluate",),
     "candidate.flows.explaining": ("why",),
