@@ -206,6 +206,8 @@ def test_a_promotion_needs_a_decision_and_a_rollback_cites_none(empty: LogState)
     state = promoted(empty, A, B)
     back = move(state, A, "rollback", decision=digest("e"))
     refused(state, entry(state, back, action="rollback"), RefusedError, "cites a decision")
+    overridden = back.model_copy(update={"decision": None, "override": digest("e")})
+    refused(state, entry(state, overridden, action="rollback"), RefusedError, "cites an override")
 
 
 def test_a_decision_is_good_for_one_promotion(empty: LogState) -> None:
