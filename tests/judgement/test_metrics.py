@@ -61,7 +61,7 @@ def test_metrics_equal_scikit_learn(rate: float, model: int) -> None:
     scores = np.clip(rate + rng.normal(0, 0.3, (1500, 2)) + 0.2 * positive[:, None], 0.001, 0.999)
     totals = totals_of(positive, scores)
 
-    found = {name: float(metric.of(totals, BOTH[model])) for name, metric in METRICS.items()}
+    found = {str(name): float(metric.of(totals, BOTH[model])) for name, metric in METRICS.items()}
 
     answers = scores[:, model] >= 0.5
     counted = {name: float(compute(positive, answers)) for name, compute in REFERENCES.items()}
