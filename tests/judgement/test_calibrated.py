@@ -8,6 +8,7 @@ import numpy as np
 from candidate.documents.decision import Finding
 from candidate.judgement.calibration import Magnitude
 from candidate.judgement.gate import judge
+from candidate.judgement.gate.case import Case
 from candidate.judgement.intervals import Jackknife
 from candidate.judgement.state import Layout, State, observe, observe_numbers
 from tests.judgement.worlds import BOTH, World, keys, policy, sigmoid, world
@@ -133,3 +134,38 @@ def test_a_bias_of_numbers_is_found_and_its_zero_rule_asked_for() -> None:
 
     assert outcomes[0.0] == {"overall": "pass", "origin=0": "pass", "origin=1": "pass"}
     assert set(outcomes[0.5].values()) == {"fail"}
+
+
+def test_a_mean_that_was_counted_is_held_against() -> None:
+    """The mean of the training labels is one more model beside the others."""
+    rng = np.random.default_rng(6)
+    label = rng.gamma(3.0, 2.0, 2000)
+    state = observe_numbers(
+        label=label,
+        answers=label[:, np.newaxis] + rng.normal(size=(2000, 2)),
+        groups=[np.zeros(2000, dtype=np.int64)],
+        n_slices=1,
+        buckets=np.arange(2000) % 64,
+        n_buckets=64,
+        models=BOTH,
+        scale=8.0,
+        constant=6.0,
+    )
+    layout = Layout(BOTH, "regression", 0, zero_rule=True)
+    found = world(state)
+    axes = found.evidence.state.model_copy(
+        update={"task": "regression", "statistics": layout.statistics, "zero_rule": True}
+    )
+    rules = policy(
+        task="regression",
+        data={"label": "late", "unit": "day", "scale": 8.0},
+        optimizing={"metric": "mae", "require": "non_inferior", "margin": 0.5},
+        slices={},
+        satisficing=[],
+        calibration=None,
+    )
+    measured = Case(rules, found.changed(state=axes).evidence, state, None).over_zero_rule("mae")
+
+    assert not measured.reason
+    assert measured.interval is not None
+    assert measured.interval.lower(0.05) > 1

@@ -101,6 +101,34 @@ def refused(state: LogState, made: Entry, error: type[CandidateError], says: str
     assert caught.value.where == f"log entry {made.sequence}"
 
 
+@pytest.mark.parametrize(
+    ("action", "moves", "marks", "says"),
+    [
+        ("promote", 0, (), "a promote has moves, and nothing else"),
+        ("rollback", 1, (Mark(channel=CHANNEL, bundle=None, until=None),), "a rollback has moves"),
+        ("hold", 1, (), "a hold has marks, and nothing else"),
+        ("hold", 0, (Mark(channel=CHANNEL, bundle=digest("a"), until=None),), "not the marks of a hold"),
+        ("quarantine", 0, (Mark(channel=CHANNEL, bundle=None, until=None),), "not the marks of a quarantine"),
+        ("release", 0, (Mark(channel=CHANNEL, bundle=digest("a"), until=TIME),), "not the marks of a release"),
+    ],
+)
+def test_an_entry_says_one_thing(
+    empty: LogState, action: Action, moves: int, marks: tuple[Mark, ...], says: str
+) -> None:
+    """Moves or marks, and the marks of its action."""
+    with pytest.raises(ValueError, match=says):
+        entry(empty, *[move(empty, A)] * moves, action=action, marks=marks)
+
+
+def test_a_move_cites_what_allowed_it(empty: LogState) -> None:
+    """The decision, and the override that stood in for a go."""
+    made = move(empty, A)
+    assert made.decision is not None
+    assert made.cited == (made.decision,)
+    assert made.model_copy(update={"override": digest("e")}).cited == (made.decision, digest("e"))
+    assert made.model_copy(update={"decision": None}).cited == ()
+
+
 def test_a_first_release_has_no_way_back(empty: LogState) -> None:
     """A first champion returns nowhere, and the head is the entry that made it one."""
     made = entry(empty, move(empty, A))

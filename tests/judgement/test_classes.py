@@ -10,9 +10,10 @@ from sklearn import metrics as sk
 
 from candidate.documents.policy import METRICS_OF, ClassMetric, SharedMetric
 from candidate.judgement.classes import CLASS_METRICS, with_class_zero_rule
+from candidate.judgement.gate.case import Case
 from candidate.judgement.gate.measures import gain, level
-from candidate.judgement.state import ZERO_RULE, Layout, Totals, observe_classes
-from tests.judgement.worlds import BOTH
+from candidate.judgement.state import ZERO_RULE, Layout, State, Totals, observe_classes
+from tests.judgement.worlds import BOTH, facts, policy, world
 
 CLASSES = 4
 AVERAGED = {"precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score}
@@ -36,10 +37,10 @@ def drawn(rng: np.random.Generator, rows: int, *, sharp: tuple[float, float] = (
     return label, shares, shares.argmax(axis=2)
 
 
-def totals_of(found: Rows, weights: NDArray[np.float64] | None = None, buckets: int = 64) -> Totals:
-    """Totals by bucket."""
+def state_of(found: Rows, weights: NDArray[np.float64] | None = None, buckets: int = 64) -> State:
+    """Counts of the rows, all in one slice."""
     label, shares, answers = found
-    state = observe_classes(
+    return observe_classes(
         label=label,
         probabilities=shares,
         answers=answers,
@@ -51,6 +52,11 @@ def totals_of(found: Rows, weights: NDArray[np.float64] | None = None, buckets: 
         bins=5,
         weights=weights,
     )
+
+
+def totals_of(found: Rows, weights: NDArray[np.float64] | None = None, buckets: int = 64) -> Totals:
+    """Totals by bucket."""
+    state = state_of(found, weights, buckets)
     return state.totals(0, Layout(BOTH, "multiclass", CLASSES, weights is not None).statistics)
 
 
@@ -158,3 +164,27 @@ def test_intervals_cover_the_truth() -> None:
             covered[name] += interval.lower(0.05) <= truth[name] <= interval.upper(0.05)
 
     assert all(169 <= count <= 192 for count in covered.values()), covered
+
+
+@pytest.mark.parametrize("shares", [(), (0.5, 0.5), (0.9, 0.9, -0.4, -0.4), (0.4, 0.4, 0.1, 0.2)])
+def test_without_shares_of_the_classes_the_zero_rule_claims_nothing(shares: tuple[float, ...]) -> None:
+    """Of each class one, none negative, and one in all: anything else says nothing of a model that sees no feature."""
+    rng = np.random.default_rng(6)
+    rules = policy(
+        task="multiclass",
+        data={"label": "kind", "unit": "day"},
+        optimizing={"metric": "log_loss", "require": "non_inferior", "margin": 0.5},
+        slices={},
+        satisficing=[],
+        calibration=None,
+    )
+    for given, known in ((shares, False), ((0.5, 0.3, 0.15, 0.05), True)):
+        state = state_of(drawn(rng, 500))
+        layout = Layout(BOTH, "multiclass", CLASSES)
+        found = world(state, challenger=facts("a", train_label_shares=given))
+        axes = found.evidence.state.model_copy(
+            update={"task": "multiclass", "statistics": layout.statistics, "classes": ("a", "b", "c", "d")}
+        )
+        measured = Case(rules, found.changed(state=axes).evidence, state, None).over_zero_rule("log_loss")
+        assert (measured.interval is not None) == known
+        assert known or "the shares of the classes" in measured.reason

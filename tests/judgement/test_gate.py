@@ -70,6 +70,15 @@ def test_a_clearly_better_challenger_is_a_go() -> None:
     assert (result.risks.false_go, result.risks.false_no_go, result.risks.power) == (0.05, 0.05, 0.8)
 
 
+@pytest.mark.parametrize("ranked", [(0,), (7,), (-1,)])
+def test_histograms_of_other_slices_are_refused(ranked: tuple[int, ...]) -> None:
+    """Evidence names the slices whose areas were counted."""
+    found = better()
+    named = found.changed(state=found.evidence.state.model_copy(update={"ranked": ranked}))
+    with pytest.raises(IntegrityError, match="histograms are not those"):
+        verdict(named)
+
+
 def test_the_same_evidence_gives_the_same_bytes() -> None:
     """No clock, no randomness, no order of a set in it."""
     first = verdict(better()).to_bytes()
