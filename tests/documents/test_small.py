@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import pytest
 from pydantic import BaseModel
 
-from candidate.documents.identity import Identified
+from candidate.documents.identity import Identified, party_id
 from candidate.documents.manifest import BundleManifest, Dependency
 from candidate.documents.policy.robust import RobustnessRule
 from candidate.documents.recalibrated import CALIBRATION_DATA, calibration_data
@@ -29,6 +29,7 @@ def test_an_identity_is_counted_by_issuer_and_subject() -> None:
 
     assert who.id == hashlib.sha256(b'["https://issuer.example","workflow@main"]').hexdigest()
     assert who == Identified("https://issuer.example", "workflow@main")
+    assert party_id(who) == who.id
 
 
 @pytest.mark.parametrize("changes", [{}, {"noise": 0.1, "swap": True}])
