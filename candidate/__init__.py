@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from candidate.adapters.trust import write_trust as write_trust
     from candidate.documents.decision import Decision as Decision
     from candidate.documents.evidence import Evidence as Evidence
+    from candidate.documents.names import RoleName as RoleName
     from candidate.documents.policy import Policy as Policy
     from candidate.documents.spec import BuildSpec as BuildSpec
-    from candidate.documents.trust import RoleName as RoleName
     from candidate.documents.trust import TrustPolicy as TrustPolicy
     from candidate.errors import CandidateError as CandidateError
     from candidate.errors import IndeterminateError as IndeterminateError
@@ -103,7 +103,8 @@ _HOMES = {
     "candidate.documents.evidence": ("Evidence",),
     "candidate.documents.policy": ("Policy",),
     "candidate.documents.spec": ("BuildSpec",),
-    "candidate.documents.trust": ("RoleName", "TrustPolicy"),
+    "candidate.documents.names": ("RoleName",),
+    "candidate.documents.trust": ("TrustPolicy",),
     "candidate.errors": (
         "CandidateError",
         "IndeterminateError",

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from candidate.canonical import canonical
 from candidate.documents.identity import Identified, Party
-from candidate.documents.names import PAYLOAD_TYPE
+from candidate.documents.names import PAYLOAD_TYPE, SIGSTORE_TYPE
 from candidate.documents.publickey import (
     ACCEPTED,
     ALGORITHMS,
@@ -247,24 +248,29 @@ def attest(statement: "Statement", signer: Signer) -> "Attestation":
         IntegrityError: what sigstore made has another form than an attestation.
         RefusedError: the signer holds another key than it says.
     """
-    from candidate.documents.statement import (
-        Attestation,
-        Envelope,
-        EnvelopeMark,
-        PublicKeyHint,
-        VerificationMaterial,
-    )
+    from candidate.documents.statement import Attestation
 
-    payload = statement.to_bytes()
+    return Attestation.from_bytes(attest_bytes(statement.to_bytes(), signer), where="keyless")
+
+
+def attest_bytes(payload: bytes, signer: Signer) -> bytes:
+    """Sign the bytes of a statement and return those of its attestation; errors as of ``attest``.
+
+    That they are a statement in its canonical form is for the caller to see to.
+    """
     if signer.seal is not None:
-        return Attestation.from_bytes(signer.seal(payload), where="keyless")
+        return signer.seal(payload)
     mark = signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
-    return Attestation(
-        verification_material=VerificationMaterial(public_key=PublicKeyHint(hint=signer.key_id)),
-        dsse_envelope=Envelope(
-            payload=base64.b64encode(payload).decode("ascii"),
-            signatures=(EnvelopeMark(sig=base64.b64encode(mark).decode("ascii"), keyid=signer.key_id),),
-        ),
+    return canonical(
+        {
+            "mediaType": SIGSTORE_TYPE,
+            "verificationMaterial": {"publicKey": {"hint": signer.key_id}, "tlogEntries": []},
+            "dsseEnvelope": {
+                "payload": base64.b64encode(payload).decode("ascii"),
+                "payloadType": PAYLOAD_TYPE,
+                "signatures": [{"keyid": signer.key_id, "sig": base64.b64encode(mark).decode("ascii")}],
+            },
+        }
     )
 
 

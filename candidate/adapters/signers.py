@@ -11,14 +11,16 @@ SHA-256) and ``ed25519``, which are what our own keys do; OpenPGP signs more tha
 import json
 import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from candidate.adapters import keyless
 from candidate.adapters.attest import Signer, load_signer, verify_mark
-from candidate.documents.keyfile import KeyFile
 from candidate.documents.publickey import TITLES, Algorithm, algorithm_of, key_id_of, public_key_pem
-from candidate.documents.results import KeyInfo
 from candidate.errors import InputError, RefusedError, UnavailableError
+
+if TYPE_CHECKING:
+    from candidate.documents.keyfile import KeyFile
+    from candidate.documents.results import KeyInfo
 
 PACKAGES = {
     "awskms": "securesystemslib[awskms]",
@@ -36,7 +38,7 @@ ELSEWHERE: tuple[Algorithm, ...] = ("ecdsa-p256", "ed25519")
 _URI = re.compile(rb"^[ \t]*uri[ \t]*=", re.MULTILINE)
 
 
-def key_file(uri: str, public: str, *, where: str = "") -> KeyFile:
+def key_file(uri: str, public: str, *, where: str = "") -> "KeyFile":
     """Return the key file of a private key elsewhere; nothing is contacted.
 
     Args:
@@ -69,6 +71,8 @@ def key_file(uri: str, public: str, *, where: str = "") -> KeyFile:
             where=place,
             hint="sign by a key of ECDSA P-256 or Ed25519, or name the private key's own file",
         )
+    from candidate.documents.keyfile import KeyFile
+
     return KeyFile.from_toml(_toml(uri, pem), where=place)
 
 
@@ -76,7 +80,7 @@ def _toml(uri: str, pem: str) -> str:
     return f'uri = {json.dumps(uri)}\npublic = """\n{pem}"""\n'
 
 
-def write_key_file(file: KeyFile) -> str:
+def write_key_file(file: "KeyFile") -> str:
     """Return a key file as TOML that ``open_signer`` reads back.
 
     Raises:
@@ -86,7 +90,7 @@ def write_key_file(file: KeyFile) -> str:
     return "# Where a private key is, and its public half. No secret.\n" + _toml(made.uri, made.public)
 
 
-def read_key_file(data: bytes, *, where: str = "") -> KeyFile | None:
+def read_key_file(data: bytes, *, where: str = "") -> "KeyFile | None":
     """Return the key file in these bytes; null if they are something else, such as a key itself.
 
     Raises:
@@ -94,6 +98,8 @@ def read_key_file(data: bytes, *, where: str = "") -> KeyFile | None:
     """
     if b"PRIVATE KEY-----" in data or not _URI.search(data):
         return None
+    from candidate.documents.keyfile import KeyFile
+
     read = KeyFile.from_toml(data.decode("utf-8", "replace"), where=where or "key file")
     return key_file(read.uri, read.public, where=where)
 
@@ -149,7 +155,7 @@ def _no_message(message: bytes) -> bytes:
     raise InputError(f"an identity signs statements, not {len(message)} bytes as they are", where="keyless")
 
 
-def _opened(file: KeyFile, passphrase: bytes | None, where: str) -> Any:
+def _opened(file: "KeyFile", passphrase: bytes | None, where: str) -> Any:
     """Return securesystemslib's signer."""
     scheme = file.uri.partition(":")[0]
     hint = f'python -m pip install "{PACKAGES[scheme]}"'
@@ -171,7 +177,7 @@ def _opened(file: KeyFile, passphrase: bytes | None, where: str) -> Any:
         raise _unreachable(error, where) from error
 
 
-def _checked(remote: Any, file: KeyFile, where: str) -> Callable[[bytes], bytes]:
+def _checked(remote: Any, file: "KeyFile", where: str) -> Callable[[bytes], bytes]:
     """Return how to sign there, and not to believe it."""
 
     def sign(message: bytes) -> bytes:
@@ -201,7 +207,7 @@ def _unreachable(error: Exception, where: str) -> UnavailableError:
     return UnavailableError(f"the key cannot be used: {said}", where=where, hint="see to the key, then run it again")
 
 
-def key_info(data: bytes, passphrase: bytes | None = None, *, where: str = "") -> KeyInfo:
+def key_info(data: bytes, passphrase: bytes | None = None, *, where: str = "") -> "KeyInfo":
     """Return what can be told of a key: private, public or a key file; nothing is contacted.
 
     Raises:
@@ -216,6 +222,8 @@ def key_info(data: bytes, passphrase: bytes | None = None, *, where: str = "") -
     else:
         public = public_key_pem(data.decode("ascii", "replace"), where=where)
     algorithm = algorithm_of(public)
+    from candidate.documents.results import KeyInfo
+
     return KeyInfo(
         key_id=key_id_of(public),
         public_key=public,

@@ -8,13 +8,16 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from candidate.canonical import MAX_DOCUMENT_BYTES, canonical
 from candidate.documents.identity import Identified, Party, party_id
-from candidate.documents.names import PredicateName
+from candidate.documents.names import RIGHTS, PredicateName, RoleName
 from candidate.documents.publickey import key_id_of, public_key_pem
-from candidate.documents.trust import RIGHTS, Identity, RoleKeys, RoleName, Sigstore, TrustPolicy
 from candidate.errors import InputError, IntegrityError, RefusedError
+
+if TYPE_CHECKING:  # a policy comes as a document or as a view of one
+    from candidate.documents.trust import Identity, RoleKeys, Sigstore, TrustPolicy
 
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
 _CHANNEL = re.compile(r"[a-z0-9*/-]+")
@@ -24,7 +27,7 @@ _ROOT_PARTS = ("tlogs", "certificateAuthorities", "ctlogs")
 MAX_ROOT_BYTES = 1024 * 1024
 
 
-def read_trust(path: Path | str) -> TrustPolicy:
+def read_trust(path: Path | str) -> "TrustPolicy":
     """Read and check a trust policy; its keys come back in their canonical PEM, its root as canonical JSON.
 
     The trusted root of sigstore lies in a file beside the policy, or in the policy itself. What comes back holds
@@ -43,6 +46,8 @@ def read_trust(path: Path | str) -> TrustPolicy:
         raise InputError(
             f"trust policy cannot be read: {reason}", where=str(path), hint="write one with: candidate trust"
         ) from error
+    from candidate.documents.trust import TrustPolicy
+
     trust = TrustPolicy.from_toml(text, where=str(path))
     if trust.sigstore is not None:
         trust = trust.model_copy(update={"sigstore": _with_root(trust.sigstore, path)})
@@ -54,7 +59,7 @@ def read_trust(path: Path | str) -> TrustPolicy:
     return trust.model_copy(update={"roles": roles})
 
 
-def _with_root(sigstore: Sigstore, path: Path) -> Sigstore:
+def _with_root(sigstore: "Sigstore", path: Path) -> "Sigstore":
     """Return the table with the root itself in place of the file that it names."""
     text, place = sigstore.trusted_root, f"{path}: sigstore.trusted_root"
     if not text.lstrip().startswith("{"):
@@ -69,7 +74,7 @@ def _with_root(sigstore: Sigstore, path: Path) -> Sigstore:
                 where=place,
                 hint="name sigstore's trusted_root.json, beside the trust policy",
             ) from error
-    return Sigstore(trusted_root=canonical(_root(text, place)).decode("utf-8"))
+    return sigstore.model_copy(update={"trusted_root": canonical(_root(text, place)).decode("utf-8")})
 
 
 def _root(text: str, where: str) -> dict[str, object]:
@@ -92,7 +97,7 @@ def _root(text: str, where: str) -> dict[str, object]:
     return root
 
 
-def check_trust(trust: TrustPolicy, *, where: str) -> None:
+def check_trust(trust: "TrustPolicy", *, where: str) -> None:
     """Check what a trust policy's fields cannot say one by one.
 
     Args:
@@ -145,7 +150,7 @@ def check_trust(trust: TrustPolicy, *, where: str) -> None:
             )
 
 
-def _check_limits(keys: RoleKeys, where: str) -> None:
+def _check_limits(keys: "RoleKeys", where: str) -> None:
     begin, end = (_time(text, where=where) for text in (keys.valid_from, keys.valid_until))
     if begin is not None and end is not None and begin >= end:
         raise InputError(f"valid_until {keys.valid_until} is not after valid_from {keys.valid_from}", where=where)
@@ -160,7 +165,7 @@ def _check_limits(keys: RoleKeys, where: str) -> None:
             )
 
 
-def _check_rights(role: RoleName, keys: RoleKeys, where: str) -> None:
+def _check_rights(role: RoleName, keys: "RoleKeys", where: str) -> None:
     """A file narrows what a role may say, and never widens it."""
     if keys.predicates is None:
         return
@@ -179,7 +184,7 @@ def _check_rights(role: RoleName, keys: RoleKeys, where: str) -> None:
         )
 
 
-def _check_required(trust: TrustPolicy, where: str) -> None:
+def _check_required(trust: "TrustPolicy", where: str) -> None:
     """What is demanded of every bundle must be something that a bundle holds, and that somebody may say."""
     place = f"{where}: required"
     if "release" not in trust.required:
@@ -203,7 +208,7 @@ def _check_required(trust: TrustPolicy, where: str) -> None:
         )
 
 
-def may_say(trust: TrustPolicy, role: RoleName) -> tuple[PredicateName, ...]:
+def may_say(trust: "TrustPolicy", role: RoleName) -> tuple[PredicateName, ...]:
     """Return what the keys of a role may say: all that the role ever may, or less where the policy says so."""
     keys = trust.roles.get(role)
     if keys is None:
@@ -211,12 +216,12 @@ def may_say(trust: TrustPolicy, role: RoleName) -> tuple[PredicateName, ...]:
     return RIGHTS[role] if keys.predicates is None else keys.predicates
 
 
-def speakers(trust: TrustPolicy, predicate: PredicateName) -> tuple[RoleName, ...]:
+def speakers(trust: "TrustPolicy", predicate: PredicateName) -> tuple[RoleName, ...]:
     """Return the roles whose keys may say this."""
     return tuple(role for role in trust.roles if predicate in may_say(trust, role))
 
 
-def _check_may_say(trust: TrustPolicy, role: RoleName, predicate: PredicateName | None) -> None:
+def _check_may_say(trust: "TrustPolicy", role: RoleName, predicate: PredicateName | None) -> None:
     wanted = predicate or RIGHTS[role][0]
     if role in trust.roles and wanted not in may_say(trust, role):
         raise RefusedError(
@@ -245,12 +250,12 @@ def allows(patterns: Iterable[str], channel: str) -> bool:
     )
 
 
-def _identified(identity: Identity, trust: TrustPolicy | None = None) -> Identified:
+def _identified(identity: "Identity", trust: "TrustPolicy | None" = None) -> Identified:
     root = "" if trust is None or trust.sigstore is None else trust.sigstore.trusted_root
     return Identified(identity.issuer, identity.subject, root)
 
 
-def parties_of(trust: TrustPolicy, role: RoleName, *, where: str = "") -> tuple[Party, ...]:
+def parties_of(trust: "TrustPolicy", role: RoleName, *, where: str = "") -> tuple[Party, ...]:
     """Return all that a role lists: its public keys (canonical PEM), then its identities, each with the pinned root.
 
     Raises:
@@ -263,12 +268,12 @@ def parties_of(trust: TrustPolicy, role: RoleName, *, where: str = "") -> tuple[
     return (*pems, *dict.fromkeys(_identified(each, trust) for each in keys.identities))
 
 
-def is_revoked(trust: TrustPolicy, party: str) -> bool:
+def is_revoked(trust: "TrustPolicy", party: str) -> bool:
     """Return whether the key or identity with this id is revoked."""
     return party in trust.revoked.keys or party in {_identified(each).id for each in trust.revoked.identities}
 
 
-def standing_keys(trust: TrustPolicy, role: RoleName, *, predicate: PredicateName | None = None) -> tuple[Party, ...]:
+def standing_keys(trust: "TrustPolicy", role: RoleName, *, predicate: PredicateName | None = None) -> tuple[Party, ...]:
     """Return a role's public keys (PEM) and identities that are not revoked, whatever its dates say.
 
     What was accepted while the role was valid stays accepted: a role that has run out must not
@@ -291,7 +296,7 @@ def standing_keys(trust: TrustPolicy, role: RoleName, *, predicate: PredicateNam
 
 
 def keys_for(
-    trust: TrustPolicy,
+    trust: "TrustPolicy",
     role: RoleName,
     *,
     now: datetime,
@@ -349,12 +354,12 @@ def _texts(values: tuple[str, ...]) -> str:
     return "[" + ", ".join(_text(value) for value in values) + "]"
 
 
-def _identities(values: tuple[Identity, ...]) -> str:
+def _identities(values: "tuple[Identity, ...]") -> str:
     rows = (f"{{ issuer = {_text(each.issuer)}, subject = {_text(each.subject)} }}" for each in values)
     return "[" + ", ".join(rows) + "]"
 
 
-def write_trust(trust: TrustPolicy) -> str:
+def write_trust(trust: "TrustPolicy") -> str:
     """Return a trust policy as TOML that ``read_trust`` reads back as the same policy.
 
     Raises:

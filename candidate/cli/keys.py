@@ -7,8 +7,8 @@ import typer
 
 from candidate.cli import output
 from candidate.cli.options import Json, Quiet
+from candidate.documents.names import RoleName
 from candidate.documents.publickey import Algorithm
-from candidate.documents.trust import RoleName
 from candidate.errors import InputError
 
 key = typer.Typer(

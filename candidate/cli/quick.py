@@ -1,21 +1,16 @@
-"""The command that deploy steps wait for, before anything is imported that it does not need.
+"""The commands that people and deploy steps wait for, before anything is imported that they do not need.
 
-``candidate verify`` runs before every start of a server. Its plain forms are parsed here, without
-typer; whatever else is written, help and mistakes included, goes to the application.
+``candidate verify`` runs before every start of a server, ``candidate rollback`` when one burns. Their
+plain forms are parsed here, without typer; whatever else is written, help and mistakes included, goes
+to the application.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from candidate.cli import output
-
-_VALUES = {"--trust": "trust", "--public-key": "public_key", "--decision": "decision", "--override": "override"}
-_FLAGS = {
-    "--json": ("as_json", True),
-    "--quiet": ("quiet", True),
-    "--replay": ("replay", True),
-    "--no-replay": ("replay", False),
-}
 
 
 def verify(
@@ -46,44 +41,117 @@ def verify(
     return 0
 
 
-def parse(arguments: Sequence[str]) -> tuple[str, dict[str, str | bool]] | None:
-    """Return the bundle and the options of a plain ``verify``, or None for the application to look at."""
-    if not arguments or arguments[0] != "verify":
+def rollback(
+    *,
+    registry: Path,
+    channel: str,
+    reason: str,
+    to: str | None = None,
+    steps: int = 1,
+    key: Path | None = None,
+    replay: bool = False,
+    dry_run: bool = False,
+    as_json: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Roll a channel back and say where to."""
+    from candidate.flows.registry import Registry
+    from candidate.flows.returning import rolled_back
+    from candidate.report.words import moved_text
+
+    result = rolled_back(
+        registry=Registry.open(registry),
+        channel=channel,
+        signer=output.needed_signer(key),
+        reason=reason,
+        to=to,
+        steps=steps,
+        replay=replay,
+        now=output.now(),
+        dry_run=dry_run,
+    )
+    output.emit_fields(result.json(), moved_text(result), as_json=as_json, quiet=quiet)
+    return 0
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A command as it is written plainly."""
+
+    run: Callable[..., int]
+    positional: str | None
+    values: Mapping[str, tuple[str, Callable[[str], object]]]
+    """Options that take a value: the parameter, and what makes its value of the text."""
+    flags: Mapping[str, tuple[str, bool]]
+    needed: frozenset[str]
+
+
+_COMMON = {"--json": ("as_json", True), "--quiet": ("quiet", True)}
+_COMMANDS = {
+    "verify": _Plain(
+        verify,
+        "bundle",
+        {
+            "--trust": ("trust", Path),
+            "--public-key": ("public_key", Path),
+            "--decision": ("decision", Path),
+            "--override": ("override", Path),
+        },
+        {**_COMMON, "--replay": ("replay", True), "--no-replay": ("replay", False)},
+        frozenset({"bundle"}),
+    ),
+    "rollback": _Plain(
+        rollback,
+        None,
+        {
+            "--registry": ("registry", Path),
+            "--channel": ("channel", str),
+            "--reason": ("reason", str),
+            "--to": ("to", str),
+            "--steps": ("steps", int),
+            "--key": ("key", Path),
+        },
+        {**_COMMON, "--replay": ("replay", True), "--dry-run": ("dry_run", True)},
+        frozenset({"registry", "channel", "reason"}),
+    ),
+}
+
+
+def parse(arguments: Sequence[str]) -> tuple[_Plain, dict[str, Any]] | None:
+    """Return the command and its parameters if they are written plainly, or None for the application to look at."""
+    command = _COMMANDS.get(arguments[0]) if arguments else None
+    if command is None:
         return None
-    found: dict[str, str | bool] = {}
-    bundles: list[str] = []
+    found: dict[str, Any] = {}
     rest = list(arguments[1:])
     while rest:
-        word = rest.pop(0)
-        name, equals, value = word.partition("=")
-        if word in _FLAGS:
-            key, set_to = _FLAGS[word]
-            said: str | bool = set_to
-        elif name in _VALUES and (equals or rest):
-            key, said = _VALUES[name], value if equals else rest.pop(0)
-            if not said or str(said).startswith("-"):
-                return None
-        elif word.startswith("-") or not word:
+        option = _option(command, rest)
+        if option is None or option[0] in found:
             return None
-        else:
-            bundles.append(word)
-            continue
-        if key in found:
-            return None
-        found[key] = said
-    return (bundles[0], found) if len(bundles) == 1 else None
+        found[option[0]] = option[1]
+    return (command, found) if command.needed <= found.keys() else None
+
+
+def _option(command: _Plain, rest: list[str]) -> tuple[str, object] | None:
+    """Take what comes next and return the parameter and its value, or None if it is not written plainly."""
+    word = rest.pop(0)
+    name, equals, value = word.partition("=")
+    if word in command.flags:
+        return command.flags[word]
+    if name in command.values and (equals or rest):
+        text = value if equals else rest.pop(0)
+        key, made = command.values[name]
+        plain = text and not text.startswith("-") and (made is not int or (text.isascii() and text.isdecimal()))
+        return (key, made(text)) if plain else None
+    if command.positional is not None and word and not word.startswith("-"):
+        return command.positional, Path(word)
+    return None
 
 
 def answer(arguments: Sequence[str]) -> int | None:
-    """Run a plain ``verify`` and return its exit code, or None if it is something else."""
+    """Run a command that is written plainly and return its exit code, or None if it is something else."""
     plain = parse(arguments)
     if plain is None:
         return None
-    bundle, said = plain
-    paths = {name: Path(str(said[name])) for name in _VALUES.values() if name in said}
-    replay, as_json, quiet = bool(said.get("replay", True)), bool(said.get("as_json")), bool(said.get("quiet"))
-
-    def command() -> int:
-        return verify(Path(bundle), **paths, replay=replay, as_json=as_json, quiet=quiet)
-
-    return output.run(command, as_json=as_json)
+    command, said = plain
+    return output.run(lambda: command.run(**said), as_json=bool(said.get("as_json")))

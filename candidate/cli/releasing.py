@@ -56,7 +56,7 @@ def promote(
     """Make a challenger the champion, on a signed go for this champion; the way back is checked first."""
     from candidate.flows.releasing import Registry
     from candidate.flows.releasing import promote as flow
-    from candidate.report.channels import moved_text
+    from candidate.report.words import moved_text
 
     result = flow(
         bundle,
@@ -80,26 +80,28 @@ def rollback(
     ] = None,
     steps: Annotated[int, typer.Option("--steps", help="How many good champions back.")] = 1,
     key: Key = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Replay the target even if the log says that it was lately.")
+    ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Return to the last good champion, or to the one named; it is verified and replayed first."""
-    from candidate.flows.releasing import Registry
-    from candidate.flows.releasing import rollback as flow
-    from candidate.report.channels import moved_text
+    """Return to the last good champion, or to the one named; it is verified first, and was replayed."""
+    from candidate.cli import quick
 
-    result = flow(
-        registry=Registry.open(registry),
+    quick.rollback(
+        registry=registry,
         channel=channel,
-        signer=output.needed_signer(key),
         reason=reason,
         to=to,
         steps=steps,
-        now=output.now(),
+        key=key,
+        replay=replay,
         dry_run=dry_run,
+        as_json=as_json,
+        quiet=quiet,
     )
-    output.emit(result, moved_text(result), as_json=as_json, quiet=quiet)
 
 
 def status(

@@ -5,15 +5,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from candidate.document import Digest, Document, Grown, Part
+from candidate.documents.names import MOVING, Action
 from candidate.documents.trust import Timestamp, TrustPolicy
 
 Channel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$")]
 """``MODEL/ENVIRONMENT``, for example ``late-flights/prod``."""
-
-Action = Literal["promote", "rollback", "hold", "unhold", "quarantine", "release"]
-"""``promote`` and ``rollback`` move champions; ``hold`` stops promotions until ``unhold``; ``quarantine`` keeps
-one bundle off a channel until ``release``."""
-MOVING: frozenset[Action] = frozenset({"promote", "rollback"})
 
 
 class Genesis(Document):
@@ -63,11 +59,6 @@ class Move(Grown):
     override: Digest | None = None
     """Digest of the override that stood in for a go; null where the decision was one."""
 
-    @property
-    def cited(self) -> tuple[str, ...]:
-        """Digests of the decision and of the override, as far as there are any."""
-        return tuple(digest for digest in (self.decision, self.override) if digest is not None)
-
 
 class Mark(Part):
     """What a hold or a quarantine is about."""
@@ -99,11 +90,6 @@ class Entry(Grown, Document):
     reason: str
     idempotency: str
     """Equal for two attempts at the same thing."""
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Every channel that the entry is about, as often as it names it."""
-        return (*(move.channel for move in self.moves), *(mark.channel for mark in self.marks))
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "Entry":

@@ -90,6 +90,24 @@ PREDICATE_TYPES: dict[PredicateName, str] = {
     "selftest": SELFTEST_TYPE,
 }
 
+RoleName = Literal["builder", "approver", "promoter", "oncall", "overrider"]
+"""builder signs bundles, approver signs decisions, promoter and oncall sign registry entries, overrider signs that an
+undecided verdict may be promoted all the same."""
+
+RIGHTS: dict[RoleName, tuple[PredicateName, ...]] = {
+    "builder": ("release", "integrity", "provenance", "reproduced"),
+    "approver": ("decision", "evaluation", "test-result", "vsa", "reproduced", "selftest"),
+    "promoter": ("entry",),
+    "oncall": ("entry",),
+    "overrider": ("override",),
+}
+"""All that a role may ever say, its own word first; a trust policy can only narrow it."""
+
+Action = Literal["promote", "rollback", "hold", "unhold", "quarantine", "release"]
+"""``promote`` and ``rollback`` move champions; ``hold`` stops promotions until ``unhold``; ``quarantine`` keeps
+one bundle off a channel until ``release``."""
+MOVING: frozenset[Action] = frozenset({"promote", "rollback"})
+
 CLAIMS_FILE = "claims.jsonl"
 INTEGRITY_FILE = "model.sig"
 IGNORED_FILES = (CLAIMS_FILE, INTEGRITY_FILE)

@@ -7,6 +7,7 @@ and ML-DSA); the id is OpenSSF model signing's, the sha256 of the PEM.
 import base64
 import binascii
 import hashlib
+from functools import lru_cache
 from typing import Literal, get_args
 
 from candidate.errors import InputError, UnavailableError
@@ -31,6 +32,7 @@ _FORMS: dict[Algorithm, tuple[bytes, int]] = {
 writes is DER, so this tells the algorithm without importing a module of it."""
 
 
+@lru_cache(maxsize=256)  # the keys of a trust policy are asked for at every entry of a log
 def public_key_pem(text: str, *, where: str = "") -> str:
     """Return the one PEM of a public key, whatever white space or point form it came with.
 

@@ -6,9 +6,9 @@ from pydantic import Field
 
 from candidate.document import Digest, Document, Part
 from candidate.documents.decision import Estimate
-from candidate.documents.entry import Action
 from candidate.documents.evidence import BundleRef, DataFacts, Replay
 from candidate.documents.manifest import BundleManifest, ExperimentRecord, MemberFile, ModelSignature, Parity
+from candidate.documents.names import Action
 from candidate.documents.publickey import Algorithm
 
 

@@ -5,23 +5,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from candidate.document import Digest, Document, Grown, Part
-from candidate.documents.names import PredicateName
-
-RoleName = Literal["builder", "approver", "promoter", "oncall", "overrider"]
-"""builder signs bundles, approver signs decisions, promoter and oncall sign registry entries, overrider signs that an
-undecided verdict may be promoted all the same."""
+from candidate.documents.names import PredicateName, RoleName
 
 Timestamp = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
-
-
-RIGHTS: dict[RoleName, tuple[PredicateName, ...]] = {
-    "builder": ("release", "integrity", "provenance", "reproduced"),
-    "approver": ("decision", "evaluation", "test-result", "vsa", "reproduced", "selftest"),
-    "promoter": ("entry",),
-    "oncall": ("entry",),
-    "overrider": ("override",),
-}
-"""All that a role may ever say, its own word first; a trust policy can only narrow it."""
 
 
 class Identity(Part):

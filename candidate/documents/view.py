@@ -13,7 +13,8 @@ from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from candidate.canonical import MAX_DOCUMENT_BYTES, canonical
+from candidate.canonical import MAX_DOCUMENT_BYTES, canonical, digest_of
+from candidate.documents.names import MOVING
 from candidate.documents.shapes import SHAPES
 from candidate.errors import IntegrityError
 
@@ -26,14 +27,19 @@ class View(SimpleNamespace):
 
 
 class DocumentView(View):
-    """The fields of a whole document, and the bytes that it was read from."""
+    """The fields of a whole document, and what it was read from: its bytes, or a value inside another document."""
 
-    __slots__ = ("_data",)
-    _data: bytes
+    __slots__ = ("_source",)
+    _source: Any
 
     def to_bytes(self) -> bytes:
         """Return the document's one byte form."""
-        return self._data
+        return self._source if isinstance(self._source, bytes) else canonical(self._source)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of these bytes, as ``sha256:…``."""
+        return digest_of(self.to_bytes())
 
 
 class _OtherError(Exception):
@@ -55,7 +61,7 @@ def _object(value: Any, fields: dict[str, tuple[str, bool, Any]]) -> View:
         elif required:
             raise _OtherError
         else:
-            setattr(found, name, None)
+            setattr(found, name, () if shape[0] == "some" else None)
     return found
 
 
@@ -90,8 +96,8 @@ def _read(value: Any, shape: tuple[Any, ...]) -> Any:
     kind, *rest = shape
     if kind == "object":
         return _object(value, rest[0])
-    if kind == "array":
-        inner, least, most = rest
+    if kind in {"array", "some"}:  # the latter is left out where it would be empty
+        inner, least, most = rest if kind == "array" else (rest[0], 1, rest[1])
         if type(value) is not list or not _bounded(len(value), least, most):
             raise _OtherError
         return tuple(_read(each, inner) for each in value)
@@ -115,7 +121,18 @@ def _sorted_and_unique(manifest: View) -> bool:
     return names == sorted(names) and len({name.casefold() for name in names}) == len(names)
 
 
-_RULES: dict[str, Callable[[View], bool]] = {"bundle-manifest": _sorted_and_unique}
+def _says_one_thing(entry: View) -> bool:
+    """Whether an entry has the moves or the marks of its action; the document says so too."""
+    if entry.action in MOVING:
+        return bool(entry.moves) and not entry.marks
+    about = entry.action in {"quarantine", "release"}
+    fits = (
+        (mark.bundle is not None) == about and (mark.until is None or entry.action == "hold") for mark in entry.marks
+    )
+    return bool(entry.marks) and not entry.moves and all(fits)
+
+
+_RULES: dict[str, Callable[[View], bool]] = {"bundle-manifest": _sorted_and_unique, "entry": _says_one_thing}
 """What a document demands beyond its shape."""
 
 
@@ -134,11 +151,32 @@ def accept(name: str, data: bytes) -> DocumentView | None:
         fits = canonical(value) == data and (name not in _RULES or _RULES[name](found))
     except (_OtherError, ValueError, RecursionError, IntegrityError):
         return None
-    if not fits:
-        return None
+    return _whole(found, data) if fits else None
+
+
+def _whole(found: View, source: Any) -> DocumentView:
     whole = DocumentView(**vars(found))
-    whole._data = data  # noqa: SLF001 - a slot of ours, so that it is no field
+    whole._source = source  # noqa: SLF001 - a slot of ours, so that it is no field
     return whole
+
+
+def view_of(name: str, value: Any, *, where: str) -> DocumentView:
+    """Return the view of a document that is a value in another one, whose bytes were found to be canonical.
+
+    Args:
+        name: of its schema.
+        value: the JSON value.
+        where: the file or member that it came from, for the message.
+
+    Raises:
+        IntegrityError: not this kind of document, as of ``view``.
+    """
+    try:
+        found = _read(value, SHAPES[name])
+        fits = name not in _RULES or _RULES[name](found)
+    except (_OtherError, RecursionError):
+        fits = False
+    return _whole(found, value) if fits else view(name, canonical(value), where=where)
 
 
 def view(name: str, data: bytes, *, where: str) -> DocumentView:
@@ -162,12 +200,14 @@ def view(name: str, data: bytes, *, where: str) -> DocumentView:
 
 def _documents() -> "dict[str, type[Document]]":
     """Return the documents that can be viewed; asking loads pydantic."""
-    from candidate.documents import manifest, oci, statement
+    from candidate.documents import entry, manifest, oci, statement
 
     return {
         "attestation": statement.Attestation,
         "bundle-manifest": manifest.BundleManifest,
+        "entry": entry.Entry,
         "experiment-record": manifest.ExperimentRecord,
+        "genesis": entry.Genesis,
         "model-config": oci.ModelConfig,
         "model-signature": manifest.ModelSignature,
         "oci-index": oci.OciIndex,

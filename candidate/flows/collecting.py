@@ -11,7 +11,7 @@ from candidate.adapters.stores import keeping
 from candidate.documents.upkeep import Collected
 from candidate.errors import CandidateError, InputError, IntegrityError
 from candidate.flows.registry import Registry
-from candidate.judgement.channel import LogState
+from candidate.judgement.channel import LogState, cited_by
 
 GRACE_HOURS = 24.0
 LEAST_HOURS = 1.0
@@ -84,7 +84,7 @@ def _live(registry: Registry) -> frozenset[str]:
     try:
         for after, logged in registry.log():
             state = after
-            found.update(digest for move in logged.entry.moves for digest in move.cited)
+            found.update(digest for move in logged.entry.moves for digest in cited_by(move))
         for channel in () if state is None else state.channels.values():
             for artifact in (*(() if channel.champion is None else (channel.champion,)), *channel.rollback):
                 found.add(artifact.index)

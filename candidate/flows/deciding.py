@@ -7,8 +7,8 @@ from candidate.adapters.attest import check
 from candidate.adapters.trust import keys_for
 from candidate.canonical import canonical, digest_of
 from candidate.documents.decision import Decision
-from candidate.documents.names import DECISION_TYPE
-from candidate.documents.trust import RoleName, TrustPolicy
+from candidate.documents.names import DECISION_TYPE, RoleName
+from candidate.documents.trust import TrustPolicy
 from candidate.errors import IntegrityError, RefusedError
 from candidate.flows.trusting import check_revoked
 

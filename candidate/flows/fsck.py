@@ -9,7 +9,7 @@ from candidate.documents.upkeep import Damage, Depth, Fsck
 from candidate.errors import CandidateError, IntegrityError, UnavailableError
 from candidate.flows.progress import Progress, silent
 from candidate.flows.registry import Registry
-from candidate.judgement.channel import LogState, start
+from candidate.judgement.channel import LogState, cited_by, start
 
 REPAIR = "mend it from a copy: candidate registry repair --from DIR"
 
@@ -89,7 +89,7 @@ def _log(registry: Registry, numbers: list[int], look: _Look) -> LogState:
             except CandidateError as error:
                 look.damage(error.where or f"log entry {logged.entry.sequence}", error.message, error.hint or REPAIR)
             else:
-                look.read.update(digest for move in logged.entry.moves for digest in move.cited)
+                look.read.update(digest for move in logged.entry.moves for digest in cited_by(move))
     except CandidateError as error:
         look.damage(error.where or "log", error.message)
         beyond = sum(number > state.head + 1 for number in numbers)

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 from candidate.adapters.attest import Signer
-from candidate.documents.entry import Action, Entry, Mark
+from candidate.documents.entry import Entry, Mark
+from candidate.documents.names import Action
 from candidate.documents.results import Marked
 from candidate.errors import InputError
+from candidate.flows.entries import entry_of
 from candidate.flows.registry import Registry, check_role, moment, timestamp
 from candidate.judgement.channel import ChannelState, LogState, fitting, marked
 
@@ -139,7 +141,7 @@ def _mark(
     entry = _entry(registry, state, action, mark, reason.strip(), now)
     standing = _standing(state.channel(mark.channel), action, mark)
     if standing is None and not dry_run:
-        registry.commit(entry, signer)
+        registry.commit(entry, signer, state=state)
     elif standing is None:
         marked(state.channel(mark.channel), mark, entry)  # refuses what the commit would refuse
     elif standing:
@@ -168,14 +170,13 @@ def _standing(before: ChannelState, action: Action, mark: Mark) -> int | None:
 
 
 def _entry(registry: Registry, state: LogState, action: Action, mark: Mark, reason: str, now: datetime) -> Entry:
-    return Entry(
+    return entry_of(
         registry=registry.genesis.registry,
         sequence=state.head + 1,
         previous=state.head_digest,
         time=timestamp(now),
         action=action,
-        moves=(),
-        marks=(mark,),
+        marks=(mark.model_dump(mode="json"),),
         reason=reason,
         idempotency=f"{action}:{state.head_digest}",
     )

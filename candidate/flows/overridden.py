@@ -12,10 +12,10 @@ from candidate.canonical import canonical, digest_of
 from candidate.documents.decision import Decision
 from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import ShaDigest
-from candidate.documents.names import OVERRIDE_TYPE
+from candidate.documents.names import OVERRIDE_TYPE, RoleName
 from candidate.documents.override import Override
 from candidate.documents.statement import Statement, Subject
-from candidate.documents.trust import RoleName, TrustPolicy
+from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError, RefusedError
 from candidate.flows.deciding import CLOCK_SKEW, SignedDecision, check_decision, check_fresh, time_of
 from candidate.flows.trusting import check_enough

@@ -1,29 +1,30 @@
 """A registry: who is champion of which channel, read from its log and checked on every reading."""
 
-import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from candidate.adapters import attest, trust
+from candidate.adapters import trust
 from candidate.adapters.attest import Signer
 from candidate.adapters.stores.directory import DirectoryStore
 from candidate.canonical import canonical, digest_of
-from candidate.documents.entry import Action, Artifact, Entry, Genesis, Preflight
-from candidate.documents.evidence import BundleRef
-from candidate.documents.identity import party_id
-from candidate.documents.manifest import ShaDigest
-from candidate.documents.names import ENTRY_TYPE
-from candidate.documents.results import ChannelStatus, History, HistoryEntry, HoldStatus, Status
-from candidate.documents.statement import Statement, Subject
-from candidate.documents.trust import RoleName, TrustPolicy
+from candidate.documents.identity import Party, party_id
+from candidate.documents.names import Action, RoleName
+from candidate.documents.view import View
 from candidate.errors import InputError, IntegrityError, RefusedError, StaleError
-from candidate.flows.cited import check_cited
+from candidate.flows.entries import artifact_fields, attested_entry, read_entry
 from candidate.flows.verifying import Bundle, check_release, inspect, replay
-from candidate.judgement.channel import LogState, extend, start
+from candidate.judgement.channel import LogState, channels_of, extend, start
+
+if TYPE_CHECKING:  # who rolls back waits for no document
+    from candidate.documents.entry import Artifact, Entry, Genesis
+    from candidate.documents.evidence import BundleRef
+    from candidate.documents.results import History, Status
+    from candidate.documents.trust import TrustPolicy
 
 ANYBODY: tuple[RoleName, ...] = ("oncall", "promoter")
 """All roles that may ever sign an entry."""
@@ -42,7 +43,7 @@ ROLES: dict[Action, tuple[RoleName, ...]] = {
 class Logged:
     """An entry as it stands in the log."""
 
-    entry: Entry
+    entry: "Entry"
     digest: str
     key_id: str
 
@@ -53,11 +54,11 @@ class Registry:
 
     path: Path
     store: DirectoryStore
-    genesis: Genesis
+    genesis: "Genesis"
 
     @classmethod
     def create(
-        cls, path: Path | str, *, trust: TrustPolicy, now: datetime | None = None, identity: str | None = None
+        cls, path: Path | str, *, trust: "TrustPolicy", now: datetime | None = None, identity: str | None = None
     ) -> "Registry":
         """Create an empty registry whose readers trust these keys.
 
@@ -70,6 +71,10 @@ class Registry:
         Raises:
             InputError: the folder is not empty, or the trust policy cannot be used.
         """
+        import secrets
+
+        from candidate.documents.entry import Genesis
+
         _check_trust(trust)
         genesis = Genesis(
             registry=secrets.token_hex(16) if identity is None else identity,
@@ -120,19 +125,19 @@ class Registry:
 
     def _checked(self, sequence: int, data: bytes) -> Logged:
         where = f"log entry {sequence}"
-        policy = self.genesis.trust
-        parties = [party for role in ANYBODY for party in trust.parties_of(policy, role)]
-        attested = attest.check(data, parties, where=where)
-        if attested.statement.predicate_type != ENTRY_TYPE:
-            raise RefusedError(f"is attested as {attested.statement.predicate_type}", where=where)
-        entry = Entry.from_bytes(canonical(attested.statement.predicate), where=where)
-        if attested.statement.to_bytes() != entry_statement(entry).to_bytes():
-            raise IntegrityError("the statement does not fit the entry in it", where=where)
-        check_role(self.genesis.trust, entry.action, attested.key_id, list(entry.channels), where)
+        entry, attested = read_entry(data, self._parties, where=where)
+        check_role(self.genesis.trust, entry.action, attested.key_id, channels_of(entry), where)
         return Logged(entry=entry, digest=digest_of(data), key_id=attested.key_id)
 
-    def check_decided(self, entry: Entry) -> None:
+    @cached_property
+    def _parties(self) -> tuple[Party, ...]:
+        """Everybody who may ever sign an entry."""
+        return tuple(party for role in ANYBODY for party in trust.parties_of(self.genesis.trust, role))
+
+    def check_decided(self, entry: "Entry") -> None:
         """Hold every move to the decision that it cites; errors as of ``check_cited``."""
+        from candidate.flows.cited import check_cited
+
         check_cited(entry, self.genesis.trust, self.store.read_blob)
 
     def state(self, *, decisions: bool = True) -> LogState:
@@ -142,12 +147,14 @@ class Registry:
             state = after
         return state
 
-    def status(self, channel: str | None = None) -> Status:
+    def status(self, channel: str | None = None) -> "Status":
         """Return who is champion where, since when, and where a rollback returns to.
 
         Raises:
             InputError: there is no such channel.
         """
+        from candidate.documents.results import ChannelStatus, HoldStatus, Status
+
         state, last = start(self.genesis), dict[str, Logged]()
         for after, logged in self.log():
             state = after
@@ -176,18 +183,24 @@ class Registry:
             )
         return Status(registry=state.registry, head=state.head, head_digest=state.head_digest, channels=tuple(rows))
 
-    def history(self, channel: str | None = None) -> History:
+    def history(self, channel: str | None = None) -> "History":
         """Return every move, hold and quarantine, oldest first, with who and why."""
-        rows, champions = list[HistoryEntry](), dict[str, BundleRef]()
+        from candidate.documents.results import History, HistoryEntry
+
+        rows, champions = list[HistoryEntry](), dict[str, "BundleRef"]()
         for _, logged in self.log():
             for move in logged.entry.moves:
-                said = {"from_": champions.get(move.channel), "to": ref_of(move.to), "decision": move.decision}
+                said: dict[str, Any] = {
+                    "from_": champions.get(move.channel),
+                    "to": ref_of(move.to),
+                    "decision": move.decision,
+                }
                 said |= {"bundle": move.to.bundle, "override": move.override}
-                rows.append(_event(logged, move.channel, until=None, **said))
+                rows.append(HistoryEntry(**_event(logged, move.channel), until=None, **said))
                 champions[move.channel] = ref_of(move.to)
             for mark in logged.entry.marks:
                 said = {"from_": None, "to": None, "decision": None}
-                rows.append(_event(logged, mark.channel, bundle=mark.bundle, until=mark.until, **said))
+                rows.append(HistoryEntry(**_event(logged, mark.channel), bundle=mark.bundle, until=mark.until, **said))
         kept = tuple(row for row in rows if channel is None or row.channel == channel)
         return History(registry=self.genesis.registry, entries=kept)
 
@@ -195,29 +208,44 @@ class Registry:
         """Return the champion, its bytes checked, and the number of the last log entry."""
         state = self.state()
         found = state.channel(channel).champion
-        return (None if found is None else self._opened(found)), state.head
+        return (None if found is None else self.opened(found)), state.head
 
-    def _opened(self, artifact: Artifact) -> Bundle:
+    def opened(self, artifact: "Artifact") -> Bundle:
+        """Return a stored bundle, every byte and every claim that it makes of itself checked.
+
+        Raises:
+            IntegrityError: it is not what the log names.
+            UnavailableError: it is gone.
+        """
         bundle = inspect(self.store.bundle(artifact))
-        if bundle.ref != ref_of(artifact):
+        who = bundle.views.manifest.descriptor
+        if (who.name, who.version, bundle.digest) != (artifact.name, artifact.version, artifact.bundle):
             raise IntegrityError(
-                f"is {bundle.ref.name} {bundle.ref.version} {bundle.ref.digest}, the log names {artifact.bundle}",
+                f"is {who.name} {who.version} {bundle.digest}, the log names {artifact.bundle}",
                 where=f"{artifact.name} {artifact.version}",
             )
         return bundle
 
-    def preflight(self, artifact: Artifact) -> Preflight:
+    def preflight(self, artifact: "Artifact") -> View:
         """Verify, load and replay a stored bundle: a way back that was not walked is none.
 
         Raises:
             CandidateError: it cannot be relied on.
         """
-        bundle = self._opened(artifact)
-        check_builder(bundle, self.genesis.trust, now=None)
-        return played(bundle)
+        return played(self.trusted(artifact))
 
-    def commit(self, entry: Entry, signer: Signer) -> None:
-        """Check an entry against the log as it is now, sign it and append it.
+    def trusted(self, artifact: "Artifact") -> Bundle:
+        """Return a stored bundle that a trusted builder attested, its every byte checked.
+
+        Raises:
+            CandidateError: it cannot be relied on.
+        """
+        bundle = self.opened(artifact)
+        check_builder(bundle, self.genesis.trust, now=None)
+        return bundle
+
+    def commit(self, entry: "Entry", signer: Signer, *, state: LogState) -> None:
+        """Check an entry against the log as it was read, sign it and append it, if nobody else did so meanwhile.
 
         Raises:
             StaleError: somebody else was first.
@@ -225,36 +253,28 @@ class Registry:
             UnavailableError: it is not written.
             IndeterminateError: it may or may not be written; run the same command again.
         """
-        data = attest.attest(entry_statement(entry), signer).to_bytes()
-        state = self.state(decisions=entry.action == "promote")
-        if state.head_digest != entry.previous:
-            raise StaleError(
-                f"somebody else wrote entry {state.head} first",
-                where="log",
-                hint="look at `candidate status`, then compare again",
-            )
+        data = attested_entry(entry, signer)
         extend(state, entry, digest_of(data))
         self.store.put_entry(entry.sequence, data)
         for move in entry.moves:
-            cache = {"champion": move.to.model_dump(mode="json"), "sequence": entry.sequence}
+            cache = {"champion": artifact_fields(move.to), "sequence": entry.sequence}
             self.store.write_ref(move.channel, canonical(cache))
 
 
-def _event(logged: Logged, channel: str, **said: Any) -> HistoryEntry:
+def _event(logged: Logged, channel: str) -> dict[str, Any]:
     entry = logged.entry
-    return HistoryEntry(
-        sequence=entry.sequence,
-        time=entry.time,
-        action=entry.action,
-        channel=channel,
-        reason=entry.reason,
-        by=logged.key_id,
-        digest=logged.digest,
-        **said,
-    )
+    return {
+        "sequence": entry.sequence,
+        "time": entry.time,
+        "action": entry.action,
+        "channel": channel,
+        "reason": entry.reason,
+        "by": logged.key_id,
+        "digest": logged.digest,
+    }
 
 
-def played(bundle: Bundle) -> Preflight:
+def played(bundle: Bundle) -> View:
     """Load and replay a bundle that was looked into.
 
     Raises:
@@ -263,23 +283,13 @@ def played(bundle: Bundle) -> Preflight:
     # In this process: it was replayed apart when it was verified, and whoever rolls back is in a hurry.
     found = replay(bundle, bundle.session())
     if not found.passed:
-        raise IntegrityError(
-            f"golden outputs differ by {found.max_difference:g}", where=f"{bundle.ref.name} {bundle.ref.version}"
-        )
-    return Preflight(bundle=bundle.ref.digest, rows=found.rows, max_difference=found.max_difference)
+        raise IntegrityError(f"golden outputs differ by {found.max_difference:g}", where=_named(bundle))
+    return View(bundle=bundle.digest, rows=found.rows, max_difference=found.max_difference)
 
 
-def entry_statement(entry: Entry) -> Statement:
-    """Return the in-toto statement of a log entry; its subjects are the bundles that it is about."""
-    named = {move.to.bundle: f"{move.to.name}-{move.to.version}" for move in entry.moves}
-    named |= {mark.bundle: mark.channel for mark in entry.marks if mark.bundle is not None}
-    if not named:  # a hold is about a channel: the log itself is what it speaks of
-        named = {entry.previous: "log"}
-    subjects = tuple(
-        Subject(name=name, digest=ShaDigest(sha256=digest.removeprefix("sha256:")))
-        for digest, name in sorted(named.items())
-    )
-    return Statement(subject=subjects, predicate_type=ENTRY_TYPE, predicate=entry.model_dump(mode="json"))
+def _named(bundle: Bundle) -> str:
+    who = bundle.views.manifest.descriptor
+    return f"{who.name} {who.version}"
 
 
 def moment(now: datetime | None) -> datetime:
@@ -292,12 +302,14 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def ref_of(artifact: Artifact) -> BundleRef:
+def ref_of(artifact: "Artifact") -> "BundleRef":
     """Return which bundle an artifact is."""
+    from candidate.documents.evidence import BundleRef
+
     return BundleRef(name=artifact.name, version=artifact.version, digest=artifact.bundle)
 
 
-def _check_trust(policy: TrustPolicy) -> None:
+def _check_trust(policy: "TrustPolicy") -> None:
     trust.check_trust(policy, where="trust policy")
     missing = [role for role in ("builder", "approver", "promoter") if role not in policy.roles]
     if missing:
@@ -306,7 +318,7 @@ def _check_trust(policy: TrustPolicy) -> None:
         )
 
 
-def check_builder(bundle: Bundle, policy: TrustPolicy, *, now: datetime | None) -> None:
+def check_builder(bundle: Bundle, policy: "TrustPolicy", *, now: datetime | None) -> None:
     """Refuse a bundle that no trusted builder attested, or that is revoked.
 
     Args:
@@ -317,8 +329,8 @@ def check_builder(bundle: Bundle, policy: TrustPolicy, *, now: datetime | None) 
     Raises:
         RefusedError: it is one.
     """
-    if bundle.ref.digest in policy.revoked.digests:
-        raise RefusedError(f"bundle {bundle.ref.digest} is revoked", where=f"{bundle.ref.name} {bundle.ref.version}")
+    if bundle.digest in policy.revoked.digests:
+        raise RefusedError(f"bundle {bundle.digest} is revoked", where=_named(bundle))
     if now is None:
         keys = trust.standing_keys(policy, "builder")
     else:
@@ -328,7 +340,13 @@ def check_builder(bundle: Bundle, policy: TrustPolicy, *, now: datetime | None) 
 
 
 def check_role(
-    policy: TrustPolicy, action: Action, key_id: str, channels: list[str], where: str, *, now: datetime | None = None
+    policy: "TrustPolicy",
+    action: Action,
+    key_id: str,
+    channels: Sequence[str],
+    where: str,
+    *,
+    now: datetime | None = None,
 ) -> None:
     """Refuse a key that holds, on one of the channels, no role that may do this.
 
@@ -361,7 +379,7 @@ def check_role(
             _check_held(policy, held, now=now, channel=channel)
 
 
-def _check_held(policy: TrustPolicy, held: list[RoleName], *, now: datetime, channel: str) -> None:
+def _check_held(policy: "TrustPolicy", held: list[RoleName], *, now: datetime, channel: str) -> None:
     """One role that may act now is enough, whatever became of the key's other roles."""
     for role in held[:-1]:
         with suppress(RefusedError):

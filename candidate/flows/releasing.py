@@ -2,33 +2,32 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from candidate.adapters.archive import Archive, write_archive
 from candidate.adapters.attest import Signer
 from candidate.documents.decision import Decision
-from candidate.documents.entry import Action, Artifact, Entry, Move, Preflight
+from candidate.documents.entry import Artifact, Entry
 from candidate.documents.results import Moved
+from candidate.documents.view import View
 from candidate.errors import (
     CandidateError,
-    IndeterminateError,
-    InputError,
     RefusedError,
     StaleError,
     UnavailableError,
 )
 from candidate.flows.deciding import SignedDecision, check_decision, check_fresh
+from candidate.flows.entries import entry_of, move_fields
 from candidate.flows.overridden import SignedOverride, check_says_yes
-from candidate.flows.registry import Registry, check_builder, check_role, moment, played, ref_of, timestamp
+from candidate.flows.registry import Registry, check_builder, check_role, moment, played, timestamp
+from candidate.flows.returning import Movement, rollback, said
 from candidate.flows.verifying import inspect
 from candidate.judgement.channel import (
     NAMED,
     ChannelState,
     LogState,
     chain_after_promotion,
-    chain_after_rollback,
     check_open,
-    plan_rollback,
-    same_target,
 )
 
 __all__ = ["Registry", "export", "promote", "rollback"]
@@ -84,7 +83,7 @@ def promote(
     compared = None if signed.decision.champion is None else signed.decision.champion.digest
     if champion != compared:
         raise StaleError(
-            f"the champion is {_said(before.champion)}, the challenger was compared with {compared or 'none'}",
+            f"the champion is {said(before.champion)}, the challenger was compared with {compared or 'none'}",
             where=channel,
             hint=f"compare again: --champion {registry.path}#{channel}",
         )
@@ -102,8 +101,7 @@ def promote(
         way_back = [] if before.champion is None else [_preflighted(registry, before.champion)]
         if dry_run:
             played(opened)
-            move = _forward(before, artifact, channel, signed.digest, tuple(way_back), by)
-            return _moved("promote", move, before.champion, state.head + 1, dry_run=True)
+            return _moved(channel, before, artifact, state.head + 1, by, dry_run=True)
         for digest in archive.sizes:
             registry.store.put_chunks(digest, archive.chunks(digest))
         registry.store.put_blob(archive.index)
@@ -113,8 +111,8 @@ def promote(
         registry.store.put_blob(override)
         reason += f", overridden by {' and '.join(key[:12] for key in by.key_ids)}: {by.override.reason}"
     move = _forward(before, artifact, channel, signed.digest, (*way_back, registry.preflight(artifact)), by)
-    registry.commit(_entry(registry, state, "promote", move, reason, signed.digest, now), signer)
-    return _moved("promote", move, before.champion, state.head + 1)
+    registry.commit(_entry(registry, state, move, reason, signed.digest, now), signer, state=state)
+    return _moved(channel, before, artifact, state.head + 1, by)
 
 
 def _forward(
@@ -122,12 +120,12 @@ def _forward(
     to: Artifact,
     channel: str,
     decision: str,
-    preflight: tuple[Preflight, ...],
+    preflight: tuple[View, ...],
     by: SignedOverride | None,
-) -> Move:
-    return Move(
-        channel=channel,
-        from_=None if before.champion is None else before.champion.bundle,
+) -> dict[str, Any]:
+    return move_fields(
+        channel,
+        before=before.champion,
         to=to,
         rollback=chain_after_promotion(before, to)[:NAMED],
         decision=decision,
@@ -147,11 +145,7 @@ def _check_is_for(decision: Decision, registry: Registry, channel: str) -> None:
         )
 
 
-def _said(artifact: Artifact | None) -> str:
-    return "none" if artifact is None else f"{artifact.name} {artifact.version}"
-
-
-def _preflighted(registry: Registry, artifact: Artifact) -> Preflight:
+def _preflighted(registry: Registry, artifact: Artifact) -> View:
     try:
         return registry.preflight(artifact)
     except CandidateError as error:
@@ -178,151 +172,50 @@ def _already(registry: Registry, signed: SignedDecision, channel: str) -> Moved:
             hint="a decision is good for one promotion: compare again",
         )
     registry.store.settle(sequence)
-    return _moved("promote", found, None, sequence, already=True)
+    return Movement.of(
+        "promote",
+        channel,
+        before=None,
+        to=found.to,
+        chain=found.rollback,
+        sequence=sequence,
+        already=True,
+        override=found.override,
+    ).document()
 
 
-def _entry(
-    registry: Registry, state: LogState, action: Action, move: Move, reason: str, same: str, now: datetime
-) -> Entry:
-    return Entry(
+def _moved(
+    channel: str,
+    before: ChannelState,
+    to: Artifact,
+    sequence: int,
+    by: SignedOverride | None,
+    *,
+    dry_run: bool = False,
+) -> Moved:
+    return Movement.of(
+        "promote",
+        channel,
+        before=before.champion,
+        to=to,
+        chain=chain_after_promotion(before, to),
+        sequence=sequence,
+        dry_run=dry_run,
+        override=None if by is None else by.digest,
+    ).document()
+
+
+def _entry(registry: Registry, state: LogState, move: dict[str, Any], reason: str, same: str, now: datetime) -> Entry:
+    return entry_of(
         registry=registry.genesis.registry,
         sequence=state.head + 1,
         previous=state.head_digest,
         time=timestamp(now),
-        action=action,
+        action="promote",
         moves=(move,),
         reason=reason,
         idempotency=same,
     )
-
-
-def _moved(
-    action: Action,
-    move: Move,
-    before: Artifact | None,
-    sequence: int,
-    *,
-    already: bool = False,
-    skipped: tuple[str, ...] = (),
-    dry_run: bool = False,
-) -> Moved:
-    return Moved(
-        action=action,
-        channel=move.channel,
-        from_=None if before is None else ref_of(before),
-        to=ref_of(move.to),
-        rollback_target=ref_of(move.rollback[0]) if move.rollback else None,
-        sequence=sequence,
-        already=already,
-        skipped=skipped,
-        dry_run=dry_run,
-        override=move.override,
-    )
-
-
-def rollback(
-    *,
-    registry: Registry,
-    channel: str,
-    signer: Signer,
-    reason: str,
-    to: str | None = None,
-    steps: int = 1,
-    now: datetime | None = None,
-    dry_run: bool = False,
-) -> Moved:
-    """Return a channel to its last good champion, or to the one named.
-
-    Each target is verified, loaded and replayed before the entry is written; one that fails is
-    skipped for the next. The bundle returned from is quarantined. Nothing else of the registry
-    needs to be whole, least of all the present champion.
-
-    Args:
-        registry: where.
-        channel: ``MODEL/ENVIRONMENT``.
-        signer: an oncall's or a promoter's key.
-        reason: why; signed and kept.
-        to: digest, beginning of one, or version; by default the nearest target that works.
-        steps: how many good champions back, where ``to`` does not say it.
-        now: time of the entry; by default this moment.
-        dry_run: check everything, the targets too, and write nothing.
-
-    Raises:
-        InputError: no reason, no such channel, or ``to`` fits nothing.
-        UnavailableError: there is no target that can be relied on.
-        RefusedError: a key without the role.
-        StaleError: somebody else was first.
-        IndeterminateError: it may or may not be written; run it again with ``to``, as the hint says.
-    """
-    now = moment(now)
-    if not reason.strip():
-        raise InputError(
-            "a rollback needs a reason", where="--reason", hint="one line that the morning shift understands"
-        )
-    check_role(registry.genesis.trust, "rollback", signer.key_id, [channel], "--key", now=now)
-    state = registry.state(decisions=False)
-    before = state.channel(channel)
-    if to is not None and before.champion is not None and same_target(before.champion, to):
-        _check_only_one(before, before.champion, to)
-        standing = Move(
-            channel=channel, from_=None, to=before.champion, rollback=before.rollback, decision=None, preflight=()
-        )
-        registry.store.settle(before.sequence)
-        return _moved("rollback", standing, before.champion, before.sequence, already=True)
-    skipped = []
-    for target in _targets(state, channel, to, steps):
-        try:
-            checked = registry.preflight(target)
-        except CandidateError as error:
-            skipped.append(f"{_said(target)}: {error.message}")
-            continue
-        move = Move(
-            channel=channel,
-            from_=None if before.champion is None else before.champion.bundle,
-            to=target,
-            rollback=chain_after_rollback(before, target)[:NAMED],
-            decision=None,
-            preflight=(checked,),
-        )
-        same = f"rollback:{state.head_digest}:{target.bundle}"
-        try:
-            if not dry_run:
-                registry.commit(_entry(registry, state, "rollback", move, reason.strip(), same, now), signer)
-        except IndeterminateError as error:  # a bare rollback again would go one further, if this one is there
-            hint = f"run it again with --to {target.bundle} and nothing happens twice"
-            raise IndeterminateError(error.message, where=error.where, hint=hint) from error
-        return _moved("rollback", move, before.champion, state.head + 1, skipped=tuple(skipped), dry_run=dry_run)
-    raise UnavailableError(
-        f"no rollback target can be relied on: {'; '.join(skipped)}",
-        where=channel,
-        hint="restore the registry's blobs from a copy, or take the channel out of service",
-    )
-
-
-def _targets(state: LogState, channel: str, to: str | None, steps: int) -> tuple[Artifact, ...]:
-    targets = plan_rollback(state, channel, to)
-    if steps < 1 or (to is not None and steps != 1):
-        raise InputError(
-            "say how many champions back, or which one", where="--steps", hint="a whole number from 1 on, without --to"
-        )
-    if steps > len(targets):
-        names = ", ".join(f"{artifact.version} ({artifact.bundle[7:19]})" for artifact in targets)
-        raise UnavailableError(
-            f"{channel} can go back {len(targets)} steps, not {steps}", where="--steps", hint=f"nearest first: {names}"
-        )
-    return targets[steps - 1 :]
-
-
-def _check_only_one(before: ChannelState, champion: Artifact, to: str) -> None:
-    """The champion's version may be a target's too; to take that for done would leave a bad champion serving."""
-    others = [target for target in before.rollback if same_target(target, to)]
-    if others:
-        names = ", ".join(target.bundle[7:19] for target in others)
-        raise InputError(
-            f"{to!r} is the champion and a rollback target",
-            where="--to",
-            hint=f"say which by digest: the champion is {champion.bundle[7:19]}, it can return to {names}",
-        )
 
 
 def export(registry: Registry, artifact: Artifact, path: Path) -> str:

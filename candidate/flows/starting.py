@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from candidate.adapters.trust import check_trust
-from candidate.documents.trust import RoleKeys, RoleName, TrustPolicy
+from candidate.documents.names import RoleName
+from candidate.documents.trust import RoleKeys, TrustPolicy
 
 ROLES: tuple[RoleName, ...] = ("builder", "approver", "promoter", "oncall", "overrider")
 

@@ -10,8 +10,8 @@ from candidate.errors import RefusedError
 if TYPE_CHECKING:  # whoever trusts one key reads no policy, and need not wait for what reads one
     from candidate.adapters.attest import Attested
     from candidate.documents.identity import Party
-    from candidate.documents.names import PredicateName
-    from candidate.documents.trust import RoleName, TrustPolicy
+    from candidate.documents.names import PredicateName, RoleName
+    from candidate.documents.trust import TrustPolicy
 
 
 def check_enough(key_ids: Collection[str], needed: int, *, role: "RoleName") -> None:

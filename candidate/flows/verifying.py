@@ -35,8 +35,9 @@ from candidate.flows.trusting import check_enough, check_required, check_revoked
 
 if TYPE_CHECKING:  # whoever trusts one key waits for none of these
     from candidate.documents.identity import Party
+    from candidate.documents.names import RoleName
     from candidate.documents.results import Verification
-    from candidate.documents.trust import RoleName, TrustPolicy
+    from candidate.documents.trust import TrustPolicy
     from candidate.flows.deciding import SignedDecision
 
 BUILDER: "RoleName" = "builder"

@@ -7,9 +7,12 @@ into anything.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from candidate.documents.entry import Artifact, Entry, Genesis, Mark, Move
 from candidate.errors import InputError, IntegrityError, RefusedError, StaleError, UnavailableError
+
+if TYPE_CHECKING:  # entries come as documents or as views of them; whoever rolls back waits for no document
+    from candidate.documents.entry import Artifact, Entry, Genesis, Mark, Move
 
 NAMED = 8
 """So much of the way back is written into an entry; whoever folds the log knows all of it."""
@@ -33,11 +36,11 @@ class Hold:
 class ChannelState:
     """One channel as of some entry of the log."""
 
-    champion: Artifact | None = None
+    champion: "Artifact | None" = None
     sequence: int = 0
     """Entry that made it champion."""
     time: str = ""
-    rollback: tuple[Artifact, ...] = ()
+    rollback: "tuple[Artifact, ...]" = ()
     """Where to return to, nearest first: earlier champions that nobody rolled back from."""
     quarantined: frozenset[str] = frozenset()
     """Bundles that were rolled back from here; only a new decision brings one back."""
@@ -56,18 +59,30 @@ class LogState:
     channels: Mapping[str, ChannelState] = field(default_factory=dict)
     decisions: frozenset[str] = frozenset()
     """Digests of the decisions that were used; each is good for one promotion."""
+    replayed: Mapping[str, str] = field(default_factory=dict)
+    """When a bundle's golden rows were last replayed before an entry that says so, by its digest."""
 
     def channel(self, name: str) -> ChannelState:
         """Return a channel; one that nothing was promoted to is empty."""
         return self.channels.get(name, ChannelState())
 
 
-def start(genesis: Genesis) -> LogState:
+def start(genesis: "Genesis") -> LogState:
     """Return the state before the first entry."""
     return LogState(registry=genesis.registry, head=0, head_digest=genesis.digest)
 
 
-def extend(state: LogState, entry: Entry, entry_digest: str) -> LogState:
+def channels_of(entry: "Entry") -> tuple[str, ...]:
+    """Return every channel that an entry is about, as often as it names it."""
+    return (*(move.channel for move in entry.moves), *(mark.channel for mark in entry.marks))
+
+
+def cited_by(move: "Move") -> tuple[str, ...]:
+    """Return the digests of the decision and of the override that a move cites, as far as there are any."""
+    return tuple(digest for digest in (move.decision, move.override) if digest is not None)
+
+
+def extend(state: LogState, entry: "Entry", entry_digest: str) -> LogState:
     """Return the state after one more entry.
 
     Args:
@@ -87,13 +102,15 @@ def extend(state: LogState, entry: Entry, entry_digest: str) -> LogState:
         raise IntegrityError(f"follows entry {state.head}", where=where)
     if entry.previous != state.head_digest:
         raise IntegrityError(f"chains to {entry.previous}, the entry before is {state.head_digest}", where=where)
-    channels, decisions = dict(state.channels), state.decisions
-    if len(set(entry.channels)) != len(entry.channels):
+    channels, decisions, replayed = dict(state.channels), state.decisions, dict(state.replayed)
+    named = channels_of(entry)
+    if len(set(named)) != len(named):
         raise RefusedError("names a channel twice", where=where)
     for mark in entry.marks:
         channels[mark.channel] = marked(state.channel(mark.channel), mark, entry)
     for move in entry.moves:
         before = state.channel(move.channel)
+        replayed.update((preflight.bundle, entry.time) for preflight in move.preflight)
         champion = None if before.champion is None else before.champion.bundle
         if move.from_ != champion:
             raise StaleError(
@@ -108,7 +125,7 @@ def extend(state: LogState, entry: Entry, entry_digest: str) -> LogState:
         else:
             after = _rolled_back(before, move, where)
         channels[move.channel] = replace(after, champion=move.to, sequence=entry.sequence, time=entry.time)
-    return LogState(state.registry, entry.sequence, entry_digest, channels, decisions)
+    return LogState(state.registry, entry.sequence, entry_digest, channels, decisions, replayed)
 
 
 def check_open(before: ChannelState, channel: str, bundle: str, time: str, where: str) -> None:
@@ -139,7 +156,7 @@ def check_open(before: ChannelState, channel: str, bundle: str, time: str, where
         )
 
 
-def marked(before: ChannelState, mark: Mark, entry: Entry) -> ChannelState:
+def marked(before: ChannelState, mark: "Mark", entry: "Entry") -> ChannelState:
     """Return a channel after a hold, a quarantine, or the end of one."""
     where = f"log entry {entry.sequence}"
     if entry.action == "hold":
@@ -163,7 +180,7 @@ def marked(before: ChannelState, mark: Mark, entry: Entry) -> ChannelState:
     return replace(before, barred=before.barred | {bundle}, rollback=rest)
 
 
-def _used(decisions: frozenset[str], move: Move, where: str) -> frozenset[str]:
+def _used(decisions: frozenset[str], move: "Move", where: str) -> frozenset[str]:
     if move.decision is None:
         raise RefusedError("promotes without a decision", where=where)
     if move.decision in decisions:
@@ -175,14 +192,14 @@ def _used(decisions: frozenset[str], move: Move, where: str) -> frozenset[str]:
     return decisions | {move.decision}
 
 
-def _promoted(before: ChannelState, move: Move, where: str) -> ChannelState:
+def _promoted(before: ChannelState, move: "Move", where: str) -> ChannelState:
     expected = chain_after_promotion(before, move.to)
     if move.rollback != expected[:NAMED]:
         raise RefusedError("names another way back than the log does", where=where)
     return replace(before, rollback=expected, quarantined=before.quarantined - {move.to.bundle}, hold=None)
 
 
-def chain_after_promotion(before: ChannelState, to: Artifact) -> tuple[Artifact, ...]:
+def chain_after_promotion(before: ChannelState, to: "Artifact") -> "tuple[Artifact, ...]":
     """Return where a newly promoted champion can return to, nearest first, each once and never to itself."""
     chain = (() if before.champion is None else (before.champion,)) + before.rollback
     nearest: dict[str, Artifact] = {}
@@ -192,7 +209,7 @@ def chain_after_promotion(before: ChannelState, to: Artifact) -> tuple[Artifact,
     return tuple(nearest.values())
 
 
-def _rolled_back(before: ChannelState, move: Move, where: str) -> ChannelState:
+def _rolled_back(before: ChannelState, move: "Move", where: str) -> ChannelState:
     if move.decision is not None:
         raise RefusedError("a rollback cites a decision", where=where)
     if move.override is not None:
@@ -209,12 +226,12 @@ def _rolled_back(before: ChannelState, move: Move, where: str) -> ChannelState:
     return replace(before, rollback=expected, quarantined=before.quarantined | {before.champion.bundle})
 
 
-def chain_after_rollback(before: ChannelState, to: Artifact) -> tuple[Artifact, ...]:
+def chain_after_rollback(before: ChannelState, to: "Artifact") -> "tuple[Artifact, ...]":
     """Return what is left to return to: rolling back again goes further, never forth again."""
     return before.rollback[before.rollback.index(to) + 1 :]
 
 
-def plan_rollback(state: LogState, channel: str, to: str | None) -> tuple[Artifact, ...]:
+def plan_rollback(state: LogState, channel: str, to: str | None) -> "tuple[Artifact, ...]":
     """Return the targets to try, in order.
 
     Args:
@@ -264,6 +281,6 @@ def _begins(digest: str, name: str) -> bool:
     return len(digits) >= shortest and digest.removeprefix("sha256:").startswith(digits)
 
 
-def same_target(artifact: Artifact, to: str) -> bool:
+def same_target(artifact: "Artifact", to: str) -> bool:
     """Return whether a person who wrote this version, digest or beginning of a digest meant this bundle."""
     return to == artifact.version or _begins(artifact.bundle, to)

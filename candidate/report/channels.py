@@ -1,27 +1,9 @@
 """What a registry says, as text."""
 
-from candidate.documents.results import ChannelStatus, History, HistoryEntry, Marked, Moved, Status
+from candidate.documents.results import ChannelStatus, History, HistoryEntry, Marked, Status
 from candidate.documents.slot import SlotStatus, Started, Synced
 from candidate.documents.upkeep import Collected, Copied, Damage, Fsck, Why
 from candidate.report.words import named, printable, short, size
-
-
-def moved_text(moved: Moved) -> str:
-    """Return what a promotion or a rollback did, and how to undo it."""
-    if moved.already:
-        return printable(f"{moved.channel} already serves {named(moved.to)}; nothing was written")
-    verb = "promoted" if moved.action == "promote" else "rolled back"
-    done = f"{verb}: {moved.channel} serves {named(moved.to)} (log entry {moved.sequence})"
-    if moved.dry_run:
-        done = f"everything holds; it would be {verb}: {moved.channel} to {named(moved.to)}; nothing was written"
-    if moved.override is not None:
-        done += f", by the override {short(moved.override)} of what was left open"
-    lines = [done]
-    if moved.from_ is not None:
-        lines.append(f"  before it served {named(moved.from_)}")
-    lines += [f"  skipped {each}" for each in moved.skipped]
-    lines.append(f"  rollback target: {named(moved.rollback_target)}")
-    return printable("\n".join(lines))
 
 
 def marked_text(marked: Marked) -> str:

@@ -46,3 +46,21 @@ def verified_text(result: Any) -> str:
     lines = [f"VERIFIED {named(result.bundle)}"]
     lines += [f"  {check.status:<7} {check.name}: {check.detail}" for check in result.checks]
     return printable("\n".join(lines))
+
+
+def moved_text(moved: Any) -> str:
+    """Return what a promotion or a rollback did, and how to undo it: a ``Moved``, or its fields as views."""
+    if moved.already:
+        return printable(f"{moved.channel} already serves {named(moved.to)}; nothing was written")
+    verb = "promoted" if moved.action == "promote" else "rolled back"
+    done = f"{verb}: {moved.channel} serves {named(moved.to)} (log entry {moved.sequence})"
+    if moved.dry_run:
+        done = f"everything holds; it would be {verb}: {moved.channel} to {named(moved.to)}; nothing was written"
+    if moved.override is not None:
+        done += f", by the override {short(moved.override)} of what was left open"
+    lines = [done]
+    if moved.from_ is not None:
+        lines.append(f"  before it served {named(moved.from_)}")
+    lines += [f"  skipped {each}" for each in moved.skipped]
+    lines.append(f"  rollback target: {named(moved.rollback_target)}")
+    return printable("\n".join(lines))

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from candidate.adapters.attest import Signer, load_signer, new_key
 from candidate.adapters.trust import check_trust, keys_for, read_trust, standing_keys, write_trust
 from candidate.documents.identity import Identified
-from candidate.documents.names import PREDICATE_TYPES, PredicateName
+from candidate.documents.names import PREDICATE_TYPES, RIGHTS, PredicateName, RoleName
 from candidate.documents.publickey import ALGORITHMS, Algorithm
-from candidate.documents.trust import RIGHTS, Identity, Revoked, RoleKeys, RoleName, Sigstore, TrustPolicy
+from candidate.documents.trust import Identity, Revoked, RoleKeys, Sigstore, TrustPolicy
 from candidate.errors import InputError, RefusedError
 
 

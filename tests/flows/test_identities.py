@@ -10,8 +10,9 @@ from candidate.adapters.attest import Signer, attest
 from candidate.adapters.oci import Content
 from candidate.adapters.trust import read_trust, write_trust
 from candidate.documents.evidence import BundleRef
+from candidate.documents.names import RoleName
 from candidate.documents.statement import Statement
-from candidate.documents.trust import Revoked, RoleKeys, RoleName, TrustPolicy
+from candidate.documents.trust import Revoked, RoleKeys, TrustPolicy
 from candidate.errors import RefusedError
 from candidate.flows.attaching import attach
 from candidate.flows.deciding import check_decision

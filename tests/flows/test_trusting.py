@@ -14,10 +14,10 @@ from candidate.adapters.oci import Content
 from candidate.adapters.statements import provenance_statement
 from candidate.documents.evidence import BundleRef
 from candidate.documents.manifest import ShaDigest
-from candidate.documents.names import PREDICATE_TYPES, PredicateName
+from candidate.documents.names import PREDICATE_TYPES, RIGHTS, PredicateName, RoleName
 from candidate.documents.publickey import algorithm_of
 from candidate.documents.statement import Statement, Subject
-from candidate.documents.trust import RIGHTS, Revoked, RoleKeys, RoleName, TrustPolicy
+from candidate.documents.trust import Revoked, RoleKeys, TrustPolicy
 from candidate.errors import RefusedError
 from candidate.flows.deciding import check_decision
 from candidate.flows.measuring import is_attested

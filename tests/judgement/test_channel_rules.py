@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from candidate.documents.entry import Action, Artifact, Entry, Genesis, Mark, Move
+from candidate.documents.entry import Artifact, Entry, Genesis, Mark, Move
+from candidate.documents.names import Action
 from candidate.documents.trust import RoleKeys, TrustPolicy
 from candidate.errors import CandidateError, InputError, IntegrityError, RefusedError, StaleError, UnavailableError
 from candidate.judgement.channel import (
@@ -12,6 +13,7 @@ from candidate.judgement.channel import (
     LogState,
     chain_after_promotion,
     chain_after_rollback,
+    cited_by,
     extend,
     fitting,
     plan_rollback,
@@ -124,9 +126,9 @@ def test_a_move_cites_what_allowed_it(empty: LogState) -> None:
     """The decision, and the override that stood in for a go."""
     made = move(empty, A)
     assert made.decision is not None
-    assert made.cited == (made.decision,)
-    assert made.model_copy(update={"override": digest("e")}).cited == (made.decision, digest("e"))
-    assert made.model_copy(update={"decision": None}).cited == ()
+    assert cited_by(made) == (made.decision,)
+    assert cited_by(made.model_copy(update={"override": digest("e")})) == (made.decision, digest("e"))
+    assert cited_by(made.model_copy(update={"decision": None})) == ()
 
 
 def test_a_first_release_has_no_way_back(empty: LogState) -> None:

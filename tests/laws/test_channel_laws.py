@@ -5,7 +5,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from candidate.documents.entry import Action, Artifact, Entry, Genesis, Mark, Move
+from candidate.documents.entry import Artifact, Entry, Genesis, Mark, Move
+from candidate.documents.names import Action
 from candidate.documents.trust import RoleKeys, TrustPolicy
 from candidate.errors import RefusedError, StaleError, UnavailableError
 from candidate.judgement.channel import extend, plan_rollback, start

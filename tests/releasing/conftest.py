@@ -1,5 +1,6 @@
 """A registry with real keys, small real bundles in several versions, and signed decisions about them."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,17 +16,22 @@ from candidate.adapters.attest import Signer, attest, load_signer, new_key
 from candidate.adapters.oci import attestation_blobs, index_of
 from candidate.canonical import digest_of
 from candidate.documents.decision import Decision
-from candidate.documents.entry import Artifact
+from candidate.documents.entry import Artifact, Entry
 from candidate.documents.evidence import BundleRef
-from candidate.documents.names import RELEASE_TYPE
+from candidate.documents.manifest import ShaDigest
+from candidate.documents.names import ENTRY_TYPE, RELEASE_TYPE
 from candidate.documents.results import Moved
+from candidate.documents.statement import Statement, Subject
 from candidate.documents.trust import RoleKeys, TrustPolicy
 from candidate.errors import CandidateError
+from candidate.flows.entries import subjects_of
 from candidate.flows.registry import Registry
 from candidate.flows.releasing import promote, rollback
 from tests.bundles import NAME, Recipe, decision_statement, go_decision, release, tiny_recipe
 
 CHANNEL = "tiny/prod"
+ONCALL = new_key(None)
+"""The private key of the person on call."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ class LogFiles:
 @pytest.fixture(scope="session")
 def oncall() -> Signer:
     """A key that may only roll back."""
-    return load_signer(new_key(None), None)
+    return load_signer(ONCALL, None)
 
 
 @pytest.fixture(scope="session")
@@ -251,6 +257,17 @@ def _three(
 def three(_three: Stage, tmp_path: Path) -> Stage:
     """A registry in which 1.0.0, 2.0.0 and 3.0.0 were promoted."""
     return _three.copy(tmp_path / "three")
+
+
+def entry_of(logged: Entry) -> Entry:
+    """An entry of the log as its document, to be changed."""
+    return Entry.from_bytes(logged.to_bytes())
+
+
+def entry_statement(entry: Entry) -> Statement:
+    """The in-toto statement of an entry, whoever signs it."""
+    subjects = tuple(Subject(name=name, digest=ShaDigest(sha256=value)) for name, value in subjects_of(entry))
+    return Statement(subject=subjects, predicate_type=ENTRY_TYPE, predicate=json.loads(entry.to_bytes()))
 
 
 Make = Callable[[Path, TrustPolicy | None], Stage]

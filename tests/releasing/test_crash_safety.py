@@ -16,6 +16,7 @@ from candidate.documents.entry import Entry
 from candidate.documents.results import Moved
 from candidate.errors import CandidateError, IndeterminateError, StaleError, UnavailableError
 from candidate.flows.registry import Registry
+from candidate.judgement.channel import LogState
 from tests.releasing.conftest import CHANNEL, Stage
 
 Call = Literal["link", "fsync", "write", "unlink", "replace"]
@@ -272,10 +273,10 @@ def test_a_promotion_between_reading_and_committing_is_stale(
     ours, theirs = three.go("4.0.0", "3.0.0"), three.go("1.0.0", "3.0.0")
     real = Registry.commit
 
-    def rushed(registry: Registry, entry: Entry, signer: Signer) -> None:
+    def rushed(registry: Registry, entry: Entry, signer: Signer, *, state: LogState) -> None:
         monkeypatch.setattr(Registry, "commit", real)
         three.promote("1.0.0", theirs)
-        real(registry, entry, signer)
+        real(registry, entry, signer, state=state)
 
     monkeypatch.setattr(Registry, "commit", rushed)
     with pytest.raises(StaleError, match="somebody else wrote entry 4 first"):

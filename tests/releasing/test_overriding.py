@@ -25,12 +25,12 @@ from candidate.flows.collecting import gc
 from candidate.flows.explaining import why
 from candidate.flows.fsck import fsck
 from candidate.flows.overridden import open_rules, override_statement
-from candidate.flows.registry import entry_statement
 from candidate.flows.releasing import promote
 from candidate.flows.slots import slot_sync
-from candidate.report.channels import history_text, moved_text
+from candidate.report.channels import history_text
+from candidate.report.words import moved_text
 from tests.bundles import go_decision
-from tests.releasing.conftest import CHANNEL, Make, Stage, refused
+from tests.releasing.conftest import CHANNEL, Make, Stage, entry_of, entry_statement, refused
 
 POLICY = """
 {override}
@@ -272,7 +272,7 @@ def forged(stage: Stage, signed: bytes, data: bytes | None, change: Callable[[Mo
     """Write the entry of a promotion by an override as a promoter with a bug would."""
     copy = stage.copy(stage.registry.path.with_name("scratch"))
     go_on(copy, signed, data)
-    entry = list(copy.registry.log())[-1][1].entry
+    entry = entry_of(list(copy.registry.log())[-1][1].entry)
     moves = tuple(change(move) for move in entry.moves)
     wrong = Entry.model_validate({**{name: getattr(entry, name) for name in Entry.model_fields}, "moves": moves})
     for blob in copy.registry.path.glob("blobs/sha256/*/*"):

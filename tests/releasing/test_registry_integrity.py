@@ -1,5 +1,6 @@
 """Nobody changes a registry's past unnoticed: each byte, each entry and their order is held by the chain."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,9 @@ from candidate.canonical import canonical
 from candidate.documents.entry import Entry
 from candidate.documents.names import DECISION_TYPE
 from candidate.errors import CandidateError, IntegrityError, RefusedError, UnavailableError
-from candidate.flows.registry import Registry, entry_statement
+from candidate.flows.registry import Registry
 from tests.bundles import go_decision
-from tests.releasing.conftest import CHANNEL, Stage
+from tests.releasing.conftest import CHANNEL, Stage, entry_of, entry_statement
 
 Make = Callable[[Path], Stage]
 LIARS = (IntegrityError, RefusedError)
@@ -169,7 +170,7 @@ def test_a_hidden_file_is_no_entry(two: Stage) -> None:
 def last(stage: Stage) -> Entry:
     """The last entry."""
     *_, (_, logged) = stage.registry.log()
-    return logged.entry
+    return entry_of(logged.entry)
 
 
 @pytest.mark.parametrize("who", ["oncall", "approver", "builder", "stranger"])
@@ -302,7 +303,7 @@ def test_a_missing_blob_is_unavailable(two: Stage) -> None:
 def test_an_unusable_trust_in_a_genesis_is_broken_not_bad_input(two: Stage) -> None:
     """Whoever reads a registry did not write its trust: a key that is none is an integrity error."""
     path = two.registry.path / "registry.json"
-    made = two.registry.genesis.model_dump(mode="json")
+    made = json.loads(two.registry.genesis.to_bytes())
     made["trust"]["roles"]["promoter"]["keys"] = ["no key"]
     path.chmod(0o644)
     path.write_bytes(canonical(made))

@@ -1,6 +1,8 @@
 """Back: a rollback finds a way that works, and never forth again."""
 
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,24 @@ def test_a_rollback_returns_to_the_champion_before(three: Stage) -> None:
     [row] = three.registry.status().channels
     assert (row.action, row.reason, row.by) == ("rollback", "late by an hour", three.oncall.key_id)
     assert row.quarantined == (old.digest,)
+
+
+def test_a_target_that_was_replayed_lately_is_not_replayed_again(three: Stage) -> None:
+    """The promotions replayed it, and say so; after 30 days, or if it is asked for, it is done again."""
+    given: dict[str, Any] = {"registry": three.registry, "channel": CHANNEL, "signer": three.oncall, "reason": "x"}
+
+    def replays(**other: Any) -> list[str]:
+        """Bundles that the entry of a rollback says were replayed before it."""
+        three.log.file(4).unlink(missing_ok=True)
+        rollback(**given, **other)
+        [*_, (_, logged)] = three.registry.log(decisions=False)
+        return [each.bundle for each in logged.entry.moves[0].preflight]
+
+    target = three.releases["2.0.0"].ref.digest
+    assert replays(now=three.now) == []
+    assert replays(now=three.now + timedelta(days=30)) == []
+    assert replays(now=three.now + timedelta(days=31)) == [target]
+    assert replays(now=three.now, replay=True) == [target]
 
 
 def test_rolling_back_twice_goes_further(three: Stage) -> None:

@@ -11,10 +11,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from candidate.adapters.stores.stored import StoredBundle
 from candidate.canonical import digest_of
-from candidate.documents.entry import Artifact, Genesis
+from candidate.documents.view import view
 from candidate.errors import (
     CandidateError,
     IndeterminateError,
@@ -23,6 +24,9 @@ from candidate.errors import (
     StaleError,
     UnavailableError,
 )
+
+if TYPE_CHECKING:
+    from candidate.documents.entry import Artifact, Genesis
 
 GENESIS_FILE = "registry.json"
 MAX_ENTRY_BYTES = 16 * 1024 * 1024
@@ -78,7 +82,7 @@ class DirectoryStore:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, genesis: Genesis) -> "DirectoryStore":
+    def create(cls, path: Path, genesis: "Genesis") -> "DirectoryStore":
         """Create an empty registry, all of it or nothing.
 
         Raises:
@@ -107,8 +111,8 @@ class DirectoryStore:
                 shutil.rmtree(staging, ignore_errors=True)
         return cls(path)
 
-    def genesis(self) -> Genesis:
-        """Read ``registry.json``.
+    def genesis(self) -> "Genesis":
+        """Read ``registry.json``; what comes back is a view of it.
 
         Raises:
             InputError: the folder is no registry.
@@ -120,7 +124,7 @@ class DirectoryStore:
             raise InputError(
                 f"no registry: {error.strerror}", where=str(self.path), hint="make one: candidate registry new DIR"
             ) from error
-        return Genesis.from_bytes(data, where=GENESIS_FILE)
+        return cast("Genesis", view("genesis", data, where=GENESIS_FILE))
 
     def home(self, digest: str) -> Path:
         """Return where a blob belongs, whether it is there or not."""
@@ -339,6 +343,6 @@ class DirectoryStore:
             temporary.write_bytes(data)
             temporary.replace(target)
 
-    def bundle(self, artifact: Artifact) -> StoredBundle:
+    def bundle(self, artifact: "Artifact") -> StoredBundle:
         """Return a stored bundle's blobs."""
         return StoredBundle(self, artifact)

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from candidate.documents.entry import Artifact
 from candidate.documents.names import LAYOUT_BYTES
-from candidate.documents.oci import OciIndex, OciManifest
+from candidate.documents.view import view
+
+if TYPE_CHECKING:
+    from candidate.documents.entry import Artifact
 
 BLOCK = 512
 RECORD = 20 * BLOCK
@@ -34,7 +36,7 @@ class StoredBundle:
     """A bundle's blobs in a registry; it reads like the archive it came in."""
 
     store: BlobStore
-    artifact: Artifact
+    artifact: "Artifact"
 
     @property
     def layout(self) -> bytes:
@@ -50,9 +52,9 @@ class StoredBundle:
     def sizes(self) -> Mapping[str, int]:
         """Size of every blob that the index leads to."""
         found: dict[str, int] = {}
-        for descriptor in OciIndex.from_bytes(self.index, where="index.json").manifests:
+        for descriptor in view("oci-index", self.index, where="index.json").manifests:
             found[descriptor.digest] = self.store.blob_size(descriptor.digest)
-            manifest = OciManifest.from_bytes(self.store.read_blob(descriptor.digest), where=descriptor.digest)
+            manifest = view("oci-manifest", self.store.read_blob(descriptor.digest), where=descriptor.digest)
             for part in (manifest.config, *manifest.layers):
                 found[part.digest] = self.store.blob_size(part.digest)
         return found
