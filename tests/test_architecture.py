@@ -102,6 +102,7 @@ FLOWS = (
     "engines",
     "measuring",
     "holdouts",
+    "contaminating",
     "timer",
     "timing",
     "latency",

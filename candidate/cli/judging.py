@@ -37,6 +37,9 @@ def compare(
     eyeball: Annotated[
         Path | None, typer.Option("--eyeball", help="Rows looked at while developing: none may be in --data.")
     ] = None,
+    train: Annotated[
+        Path | None, typer.Option("--train", help="Rows the challenger was trained on, where the policy asks for them.")
+    ] = None,
     plan: Annotated[
         Path | None, typer.Option("--plan", help="What candidate plan wrote: the policy may not have changed since.")
     ] = None,
@@ -68,6 +71,7 @@ def compare(
             engine=engine,
             ledger=ledger,
             eyeball=eyeball,
+            train=train,
             planned=None if plan is None else read_plan(plan),
             predictions=predictions,
             progress=progress,

@@ -11,6 +11,10 @@ from candidate.documents.where import Scalar
 STATE_FILE = "state.npy"
 BINS_FILE = "calibration.npy"
 HISTOGRAMS_FILE = "histograms.npy"
+TAINTED_FILE = "tainted.npy"
+TAINTED_BINS_FILE = "taintedbins.npy"
+TAINTED_HISTOGRAMS_FILE = "taintedhistograms.npy"
+TAINTED_ROWS_FILE = "taintedrows.npy"
 LATENCY_FILE = "latency.npy"
 EVIDENCE_FILE = "evidence.json"
 POLICY_FILE = "policy.json"
@@ -153,6 +157,22 @@ class Perturbed(Part):
     failures: tuple[int, ...]
 
 
+class Contaminated(Part):
+    """Blackbox rows that also stand among the training rows.
+
+    ``tainted.npy``, ``taintedbins.npy`` and ``taintedhistograms.npy`` are the State of these rows alone, on the axes of
+    the State of all; ``taintedrows.npy`` (int64, ascending) says which they are. The files are absent without any.
+    """
+
+    train: Digest
+    """Of the file of training rows."""
+    train_rows: int
+    columns: tuple[str, ...]
+    """Rows with the same values here count as the same."""
+    rows: int
+    """Blackbox rows with a match among the training rows."""
+
+
 class EvidenceFile(Part):
     """A file of the evidence folder."""
 
@@ -174,7 +194,7 @@ class Predictions(Part):
 class Evidence(Grown, Document):
     """``evidence.json``: what was measured, with the digest of every array beside it."""
 
-    later: ClassVar[tuple[str, ...]] = ("holdout", "plan", "predictions", "robustness")
+    later: ClassVar[tuple[str, ...]] = ("holdout", "plan", "predictions", "robustness", "contamination")
 
     kind: Literal["candidate.evidence"] = "candidate.evidence"
     version: Literal[1] = 1
@@ -189,6 +209,8 @@ class Evidence(Grown, Document):
     """The plan that was made before, by this policy."""
     robustness: tuple[Perturbed, ...] = ()
     """For each rule of the policy, in its order."""
+    contamination: Contaminated | None = None
+    """Null where nobody looked for training rows."""
     latency: LatencyAxes | None
     environment: dict[str, str]
     """Fingerprint of the machine and of the options that were measured with."""

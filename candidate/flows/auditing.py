@@ -20,6 +20,10 @@ from candidate.documents.evidence import (
     LATENCY_FILE,
     POLICY_FILE,
     STATE_FILE,
+    TAINTED_BINS_FILE,
+    TAINTED_FILE,
+    TAINTED_HISTOGRAMS_FILE,
+    TAINTED_ROWS_FILE,
     Evidence,
 )
 from candidate.documents.policy import Policy
@@ -93,20 +97,46 @@ def arrays_of(evidence: Evidence, files: dict[str, bytes]) -> Arrays:
     Raises:
         IntegrityError: a file is missing or of another shape than the evidence says.
     """
-    axes, timed = evidence.state, evidence.latency
-    counts = _array(files, STATE_FILE, (len(axes.slices), axes.buckets, len(axes.statistics)))
-    layout = Layout.of(axes)
-    if layout is None:
-        raise IntegrityError(f"no State is counted of a {axes.task} task", where=EVIDENCE_FILE)
-    bins = _array(files, BINS_FILE, bins_shape(axes, layout))
+    timed = evidence.latency
     latency = None
     if timed is not None:
         latency = _array(files, LATENCY_FILE, (timed.rounds, len(timed.models), timed.calls))
-    state = State(counts=counts, bins=bins, calibrated=axes.calibrated)
-    if axes.ranked:
-        shape = (len(axes.ranked), axes.buckets, len(axes.models), 2, RANK_BINS)
-        state = State(counts, bins, _array(files, HISTOGRAMS_FILE, shape), axes.ranked, axes.calibrated)
-    return Arrays(state=state, latency=latency)
+    names = (STATE_FILE, BINS_FILE, HISTOGRAMS_FILE)
+    tainted = (TAINTED_FILE, TAINTED_BINS_FILE, TAINTED_HISTOGRAMS_FILE)
+    said = evidence.contamination
+    return Arrays(
+        state=_state(evidence, files, names),
+        latency=latency,
+        tainted=_state(evidence, files, tainted) if said is not None and said.rows else None,
+    )
+
+
+def _state(evidence: Evidence, files: dict[str, bytes], names: tuple[str, str, str]) -> State:
+    """Return a State out of its counts, its bins and, where there are any, its histograms."""
+    axes, layout = evidence.state, Layout.of(evidence.state)
+    if layout is None:
+        raise IntegrityError(f"no State is counted of a {axes.task} task", where=EVIDENCE_FILE)
+    counts = _array(files, names[0], (len(axes.slices), axes.buckets, len(axes.statistics)))
+    bins = _array(files, names[1], bins_shape(axes, layout))
+    if not axes.ranked:
+        return State(counts=counts, bins=bins, calibrated=axes.calibrated)
+    shape = (len(axes.ranked), axes.buckets, len(axes.models), 2, RANK_BINS)
+    return State(counts, bins, _array(files, names[2], shape), axes.ranked, axes.calibrated)
+
+
+def tainted_rows(evidence: Evidence, folder: Path) -> NDArray[np.int64] | None:
+    """Return the numbers of the blackbox rows that the evidence says are training rows, if there are any.
+
+    Raises:
+        IntegrityError: the file is missing, altered or of another shape than the evidence says.
+    """
+    said = evidence.contamination
+    if said is None or not said.rows:
+        return None
+    data = _read(folder, TAINTED_ROWS_FILE)
+    if digest_of(data) not in {file.digest for file in evidence.files if file.name == TAINTED_ROWS_FILE}:
+        raise IntegrityError("is not the file that the evidence lists", where=TAINTED_ROWS_FILE)
+    return _array({TAINTED_ROWS_FILE: data}, TAINTED_ROWS_FILE, (said.rows,))
 
 
 def recompute(folder: Path) -> tuple[Verdict, Evidence]:
@@ -269,7 +299,7 @@ def audit(
         same = f"{len(lines)} attestations in {claims.name}, each recomputed and equal"
         levels[-1] = levels[-1].model_copy(update={"establishes": (*levels[-1].establishes, same)})
     if deepest > 1 and predictions is not None:
-        levels.append(rows_again(Path(predictions), basis, name=LEVELS[2]))
+        levels.append(rows_again(Path(predictions), basis, name=LEVELS[2], tainted=tainted_rows(basis[0], folder)))
     if deepest == DEEPEST and data is not None and challenger is not None:
         levels.append(
             bundles_again(
@@ -280,6 +310,7 @@ def audit(
                 name=LEVELS[DEEPEST],
                 engine=engine,
                 heuristic=heuristic_of(basis[1], folder),
+                tainted=tainted_rows(basis[0], folder),
                 progress=progress,
             )
         )

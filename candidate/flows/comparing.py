@@ -35,12 +35,13 @@ from candidate.documents.policy import Policy
 from candidate.documents.recalibrated import calibration_data
 from candidate.documents.trust import TrustPolicy
 from candidate.errors import InputError
+from candidate.flows.contaminating import Tainted, look_for_training_rows
 from candidate.flows.engines import parse_engine
 from candidate.flows.heuristics import read_heuristic
 from candidate.flows.holdouts import check_apart, look, record
 from candidate.flows.latency import ROLES, THREADS, time_bundles
 from candidate.flows.measuring import Measured, Scorer, is_attested, measure, read_policy
-from candidate.flows.outcomes import array_bytes, refuse_existing, write_outcome
+from candidate.flows.outcomes import array_bytes, refuse_existing, tainted_files, write_outcome
 from candidate.flows.progress import Progress, silent
 from candidate.flows.registry import Registry, timestamp
 from candidate.flows.scored import Writer
@@ -198,6 +199,7 @@ def _bundle_evidence(
     spent: HoldoutFacts | None,
     planned: Plan | None,
     keeper: Writer | None,
+    known: Tainted | None,
 ) -> tuple[Evidence, dict[str, bytes]]:
     files = {
         POLICY_FILE: policy.to_bytes(),
@@ -208,6 +210,8 @@ def _bundle_evidence(
     }
     if measured.axes.ranked:
         files[HISTOGRAMS_FILE] = array_bytes(measured.state.histograms)
+    if known is not None and measured.tainted is not None:
+        files |= tainted_files(known.rows, measured.tainted)
     evidence = Evidence(
         challenger=facts[0],
         champion=facts[1] if len(scorers) > 1 else None,
@@ -217,6 +221,7 @@ def _bundle_evidence(
         holdout=spent,
         robustness=measured.robustness,
         plan=None if planned is None else planned.digest,
+        contamination=None if known is None else known.facts,
         latency=timed[1],
         environment={**runtime.fingerprint(THREADS), VERSION_KEY: __version__},
         files=tuple(
@@ -265,6 +270,7 @@ def compare(
     root: Path | str | None = None,
     ledger: Path | str | None = None,
     eyeball: Path | str | None = None,
+    train: Path | str | None = None,
     planned: Plan | None = None,
     predictions: Path | str | None = None,
     progress: Progress = silent,
@@ -288,6 +294,7 @@ def compare(
         ledger: file that counts the looks at these rows; a policy with ``[holdout]`` needs it.
         planned: what was planned before by this policy; the evidence names it.
         eyeball: rows that were looked at while developing; the blackbox may not share any with them.
+        train: the rows the challenger was trained on, where the policy asks which of them are in the blackbox.
         predictions: Parquet file to keep every row's scores in; the evidence then commits to them.
         progress: told what is being done and how far it is.
 
@@ -331,12 +338,22 @@ def compare(
         keeper = None if predictions is None else stack.enter_context(_keeper(predictions, rules, scorers, engine))
         spent = _look(rules, ledger, data, [bundle.ref.digest for bundle in bundles], progress)
         facts = [facts_of(scorer, attested=known) for scorer, known in zip(scorers, attested, strict=True)]
+        known = look_for_training_rows(
+            bundles[0], rules, train=None if train is None else Path(train), data=data, progress=progress
+        )
         measured = measure(
-            scorers, data=data, policy=rules, engine=engine, heuristic=heuristic, progress=progress, keeper=keeper
+            scorers,
+            data=data,
+            policy=rules,
+            engine=engine,
+            heuristic=heuristic,
+            progress=progress,
+            keeper=keeper,
+            tainted=None if known is None else known.rows,
         )
         timed = time_bundles(bundles, data=data, rounds=rules.bench.rounds, calls=rules.bench.calls, progress=progress)
-        evidence, files = _bundle_evidence(scorers, facts, rules, measured, timed, spent, planned, keeper)
-        verdict = judge(rules, evidence, Arrays(state=measured.state, latency=timed[0]))
+        evidence, files = _bundle_evidence(scorers, facts, rules, measured, timed, spent, planned, keeper, known)
+        verdict = judge(rules, evidence, Arrays(state=measured.state, latency=timed[0], tainted=measured.tainted))
         if ledger is not None and spent is not None:
             record(Path(ledger), spent, rules.digest, verdict)
         hours = 24 if trust is None else trust.max_decision_age_hours

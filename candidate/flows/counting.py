@@ -9,7 +9,8 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import add
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,6 +68,7 @@ class Task:
         salt: of the buckets.
         all_ranked: whether scores of all rows get histograms even if no rule asks for them.
         constant: the zero-rule's answer, of numbers; None where nobody recorded it.
+        tainted: numbers of the rows that are counted by themselves too: int64, ascending, as bytes.
     """
 
     data: Path
@@ -75,6 +77,7 @@ class Task:
     salt: int
     all_ranked: bool
     constant: float | None = None
+    tainted: bytes = b""
 
     @property
     def bins(self) -> int:
@@ -106,12 +109,14 @@ class Counted:
         slicer: knows what each of them is.
         rows: how many were counted.
         units: different values of the unit column.
+        tainted: State of the rows among them that the task counts by themselves.
     """
 
     state: State
     slicer: Slicer
     rows: int
     units: frozenset[Any]
+    tainted: State | None = None
 
     @property
     def keys(self) -> tuple[SliceKey, ...]:
@@ -130,12 +135,17 @@ def merged(parts: Sequence[Counted], task: Task) -> Counted:
     numbers = [slicer.absorb(part.keys) for part in parts]
     ranked = slicer.ranked
     slices, calibrated = len(slicer.keys), slicer.calibrated
-    total = parts[0].state.placed(numbers[0], slices, ranked, calibrated)
-    for part, moved in zip(parts[1:], numbers[1:], strict=True):
-        total = total + part.state.placed(moved, slices, ranked, calibrated)
-    _check_size(total, task)
+    totals: list[State] = []
+    for states in ([part.state for part in parts], [part.tainted for part in parts]):
+        placed = [
+            state.placed(moved, slices, ranked, calibrated)
+            for state, moved in zip(states, numbers, strict=True)
+            if state is not None
+        ]
+        totals += [reduce(add, placed)] if placed else []
+    _check_size(totals[0], task)
     units: frozenset[Any] = frozenset().union(*(part.units for part in parts))
-    return Counted(total, slicer, sum(part.rows for part in parts), units)
+    return Counted(totals[0], slicer, sum(part.rows for part in parts), units, *totals[1:])
 
 
 def _check_size(state: State, task: Task) -> None:
@@ -173,6 +183,9 @@ class Scorers(Protocol):
     def see(self, batch: Batch) -> Seen:
         """Return all that is counted of a batch of rows."""
 
+    def numbers(self, batch: Batch) -> NDArray[np.int64]:
+        """Return the number of each row of a batch in the file that was compared on."""
+
 
 @dataclass(frozen=True)
 class Running:
@@ -194,6 +207,10 @@ class Running:
     def see(self, batch: Batch) -> Seen:
         """Run every model on a batch."""
         return seen(batch, self.models, self.policy)
+
+    def numbers(self, batch: Batch) -> NDArray[np.int64]:
+        """Count on from the batch's first row."""
+        return np.arange(batch.first_row, batch.first_row + batch.rows.num_rows, dtype=np.int64)
 
 
 def counting(
@@ -218,6 +235,7 @@ def count_scored(task: Task, scorers: Scorers, part: Part, *, keeper: Keeper | N
     policy, slicer = task.policy, Slicer(task.policy, all_ranked=task.all_ranked)
     columns = list(dict.fromkeys((*policy.columns, *policy.numbers, *scorers.columns)))
     total: State | None = None
+    tainted: State | None = None
     rows, units = 0, set[Any]()
     for batch in dataset.batches(task.data, columns, rows=BATCH_ROWS, groups=part.groups):
         first_row = part.first_row + rows
@@ -225,8 +243,7 @@ def count_scored(task: Task, scorers: Scorers, part: Part, *, keeper: Keeper | N
         buckets = _units(read[policy.data.unit], first_row, task)
         units.update(read[policy.data.unit].values)
         groups = slicer.groups(read, batch.num_rows)
-        if total is not None:
-            total = total.placed(range(len(total.counts)), len(slicer.keys), slicer.ranked, slicer.calibrated)
+        total, tainted = _widened(total, slicer), _widened(tainted, slicer)
         at = Placing(
             groups, len(slicer.keys), buckets, policy.data.buckets, task.bins, slicer.ranked, slicer.calibrated
         )
@@ -235,11 +252,32 @@ def count_scored(task: Task, scorers: Scorers, part: Part, *, keeper: Keeper | N
         if keeper is not None:
             keeper.keep(here, scored)
         total = observed(scored, scorers.roles, policy, at, constant=task.constant, into=total)
+        known = _known(task, scorers.numbers(here))
+        if known.any():
+            apart = scored.only(known), scorers.roles, policy, at.only(known)
+            tainted = observed(*apart, constant=task.constant, into=tainted)
         rows += batch.num_rows
         _check_size(total, task)
-        yield Counted(total, slicer, rows, frozenset())
+        yield Counted(total, slicer, rows, frozenset(), tainted)
     if total is not None:
-        yield Counted(total, slicer, rows, frozenset(units))
+        yield Counted(total, slicer, rows, frozenset(units), tainted)
+
+
+def _widened(state: State | None, slicer: Slicer) -> State | None:
+    """Return a State with room for the slices that were found since."""
+    if state is None:
+        return None
+    return state.placed(range(len(state.counts)), len(slicer.keys), slicer.ranked, slicer.calibrated)
+
+
+def _known(task: Task, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which rows of a batch are counted by themselves too."""
+    tainted = np.frombuffer(task.tainted, dtype=np.int64)
+    if not len(tainted):
+        return np.zeros(len(numbers), dtype=bool)
+    places = np.minimum(np.searchsorted(tainted, numbers), len(tainted) - 1)
+    found: NDArray[np.bool_] = tainted[places] == numbers
+    return found
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,7 @@ from candidate.judgement.holdout import Ledger, Rows, asked_look, fingerprint, f
 _MISSING = 0x9E3779B97F4A7C15
 
 
-def _bits(batch: Any, name: str) -> NDArray[np.uint64]:
+def bits_of(batch: Any, name: str) -> NDArray[np.uint64]:
     """Return 64 bits of each value of a column, equal for equal values whatever type holds them."""
     import pyarrow as pa
     import pyarrow.types as pt
@@ -61,7 +61,7 @@ def fingerprint_of(data: Path | str, *, progress: Progress = silent) -> HoldoutR
     names = list(dataset.columns_of_file(path))
     total, expected = Rows(), dataset.row_count(path)
     for batch in dataset.batches(path, names):
-        total = total + rows_of({name: _bits(batch, name) for name in names})
+        total = total + rows_of({name: bits_of(batch, name) for name in names})
         progress("reading the holdout", None if not expected else total.count / expected)
     if not total.count:
         raise InputError("no rows", where=path.name)

@@ -10,6 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from candidate.adapters import dataset
 from candidate.adapters.runtime import Session
 from candidate.adapters.trust import keys_for
@@ -51,6 +54,8 @@ class Measured:
     axes: StateAxes
     data: DataFacts
     robustness: tuple[Perturbed, ...] = ()
+    tainted: State | None = None
+    """State of the rows that were counted by themselves too, on the same axes."""
     files: Mapping[str, bytes] = field(default_factory=dict)
     """What was measured with beside the bundles: the heuristic, if there is one."""
 
@@ -140,6 +145,7 @@ def measure(
     heuristic: PortableHeuristic | None = None,
     progress: Progress = silent,
     keeper: Keeper | None = None,
+    tainted: NDArray[np.int64] | None = None,
 ) -> Measured:
     """Score every bundle on every row of a file and return the State.
 
@@ -152,6 +158,7 @@ def measure(
         heuristic: asked about the same rows, where the policy names one and a verdict is to follow.
         progress: told the share of rows done.
         keeper: shown every batch of scored rows; the engine must be ``serial``.
+        tainted: numbers of rows to be counted by themselves too, ascending.
 
     Raises:
         InputError: unreadable file, missing column, a value that does not fit, no rows, another file
@@ -170,7 +177,8 @@ def measure(
     salt = derive_salt(policy.digest, digest)
     constant = scorers[0].bundle.experiment.data.label_mean if policy.task == "regression" else None
     ranked = all_ranked and policy.task is None
-    task = Task(data.absolute(), digest, policy, salt, ranked, constant)
+    apart = b"" if tainted is None else tainted.tobytes()
+    task = Task(data.absolute(), digest, policy, salt, ranked, constant, apart)
     parts = _parts(scorers, heuristic, task, engine, progress, keeper)
     classes = scorers[0].bundle.signature.classes if policy.task == "multiclass" else ()
     models: tuple[ModelRole, ...] = tuple(scorer.role for scorer in scorers)
@@ -222,7 +230,7 @@ def assembled(
     )
     rows, units = total.rows, len(total.units)
     facts = DataFacts(file=task.digest, rows=rows, units=units, label=policy.data.label, unit=policy.data.unit)
-    return Measured(state, axes, facts)
+    return Measured(state, axes, facts, tainted=None if total.tainted is None else total.tainted.reordered(order))
 
 
 def read_policy(path: Path) -> Policy:

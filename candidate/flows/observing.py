@@ -1,7 +1,7 @@
 """Turn a batch of rows and what models answer into counts, for each kind of task."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,10 @@ class Placing:
     ranked: tuple[int, ...]
     calibrated: tuple[int, ...]
 
+    def only(self, rows: NDArray[np.bool_]) -> "Placing":
+        """Return where some of the rows are counted."""
+        return replace(self, groups=[group[rows] for group in self.groups], buckets=self.buckets[rows])
+
 
 def layout_for(policy: Policy, models: Sequence[ModelRole], classes: int, *, constant: bool) -> Layout:
     """Return what is counted under a policy.
@@ -134,6 +138,12 @@ class Seen:
     answers: Integers
     weights: Floats | None
     columns: Mapping[str, Floats]
+
+    def only(self, rows: NDArray[np.bool_]) -> "Seen":
+        """Return some of the rows."""
+        weights = None if self.weights is None else self.weights[rows]
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Seen(self.truth[rows], self.scores[rows], self.answers[rows], weights, columns)
 
 
 def seen(batch: Batch, models: Sequence[Model | Heuristic], policy: Policy) -> Seen:

@@ -11,8 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candidate.adapters.verdicts import claims_bytes
+from candidate.documents.evidence import (
+    TAINTED_BINS_FILE,
+    TAINTED_FILE,
+    TAINTED_HISTOGRAMS_FILE,
+    TAINTED_ROWS_FILE,
+)
 from candidate.documents.names import CLAIMS_FILE
 from candidate.errors import InputError
+from candidate.judgement.state import State
 
 
 def array_bytes(array: NDArray[np.int64]) -> bytes:
@@ -20,6 +27,16 @@ def array_bytes(array: NDArray[np.int64]) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(array, dtype="<i8"), version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
+
+
+def tainted_files(rows: NDArray[np.int64], state: State) -> dict[str, bytes]:
+    """Return the files of the rows that were counted by themselves."""
+    files = {
+        TAINTED_FILE: array_bytes(state.counts),
+        TAINTED_BINS_FILE: array_bytes(state.bins),
+        TAINTED_ROWS_FILE: array_bytes(rows),
+    }
+    return {**files, TAINTED_HISTOGRAMS_FILE: array_bytes(state.histograms)} if state.ranked else files
 
 
 def refuse_existing(out: Path, name: str) -> tuple[Path, Path, Path]:

@@ -71,6 +71,10 @@ class Written:
             )
         return Seen(truth, scores, answers, *weights_and_columns(batch, self.policy))
 
+    def numbers(self, batch: Batch) -> NDArray[np.int64]:
+        """Return the numbers that the file gives its rows, whose order is anybody's."""
+        return _column(batch, ROW, "int64")
+
 
 HINT = "give the file that compare --predictions wrote"
 
@@ -96,13 +100,14 @@ class _Rehashed:
         self.leaves.add(_column(batch, ROW, "int64"), batch, scored)
 
 
-def rows_again(predictions: Path, basis: Basis, *, name: str) -> AuditLevel:
+def rows_again(predictions: Path, basis: Basis, *, name: str, tainted: NDArray[np.int64] | None = None) -> AuditLevel:
     """Hold the State to the predictions that the evidence commits to: level 2.
 
     Args:
         predictions: the file that ``compare --predictions`` wrote; its rows in any order.
         basis: evidence, policy and arrays.
         name: of the level.
+        tainted: numbers of the rows that the evidence says are training rows.
 
     Raises:
         InputError: the comparison kept no predictions, or this is no file of them.
@@ -118,8 +123,10 @@ def rows_again(predictions: Path, basis: Basis, *, name: str) -> AuditLevel:
         )
     axes = evidence.state
     constant = evidence.challenger.train_label_mean if axes.zero_rule else None
-    salt = int(axes.salt, 16)
-    task = Task(predictions.absolute(), evidence.data.file, policy, salt, all_ranked=False, constant=constant)
+    salt, apart = int(axes.salt, 16), b"" if tainted is None else tainted.tobytes()
+    task = Task(
+        predictions.absolute(), evidence.data.file, policy, salt, all_ranked=False, constant=constant, tainted=apart
+    )
     rehashed = _Rehashed(policy)
     written = Written(policy, axes.models, max(1, len(axes.classes)))
     counted = count_scored(task, written, Part(), keeper=rehashed)
@@ -159,6 +166,7 @@ def bundles_again(
     name: str,
     engine: str = "serial",
     heuristic: PortableHeuristic | None = None,
+    tainted: NDArray[np.int64] | None = None,
     progress: Progress = silent,
 ) -> AuditLevel:
     """Run both bundles on the rows again, on this host, and hold the State to it: level 3.
@@ -174,6 +182,7 @@ def bundles_again(
         name: of the level.
         engine: where the rows are counted.
         heuristic: that of the evidence, if the policy names one.
+        tainted: numbers of the rows that the evidence says are training rows.
         progress: told how far it is.
 
     Raises:
@@ -198,7 +207,9 @@ def bundles_again(
                 found = f"{bundle.ref.name} {bundle.ref.version} {bundle.ref.digest}"
                 raise IntegrityError(f"is {found}, measured was {known.bundle.digest}", where=path.name)
             notes += _check_facts(facts_of(scorers[-1], attested=known.attested), known)
-        measured = measure(scorers, data=data, policy=policy, engine=engine, heuristic=heuristic, progress=progress)
+        measured = measure(
+            scorers, data=data, policy=policy, engine=engine, heuristic=heuristic, progress=progress, tainted=tainted
+        )
     _check_axes(measured, evidence)
     off, of = _apart(measured, arrays)
     same = f"all {of:,} numbers of the State measured again, equal"
@@ -211,7 +222,7 @@ def bundles_again(
         establishes=(f"the bundles and the rows are those that were measured, {evidence.data.rows:,} rows", same),
         does_not=(
             "latency: durations do not repeat, and are taken as they were written",
-            "that the rows are a fair sample, and that no model has seen them before",
+            "that the rows are a fair sample, and which of them a model has seen before",
         ),
         notes=tuple(notes),
     )
@@ -233,8 +244,10 @@ def _check_axes(measured: Measured, evidence: Evidence) -> None:
 
 def _apart(measured: Measured, arrays: Arrays) -> tuple[int, int]:
     """Return how many numbers of the State differ, and how many there are."""
-    again, said = measured.state, arrays.state
-    pairs = [(again.counts, said.counts), (again.bins, said.bins), (again.histograms, said.histograms)]
+    pairs = []
+    for again, said in ((measured.state, arrays.state), (measured.tainted, arrays.tainted)):
+        if again is not None and said is not None:
+            pairs += [(again.counts, said.counts), (again.bins, said.bins), (again.histograms, said.histograms)]
     return sum(int((a != b).sum()) for a, b in pairs), sum(a.size for a, _ in pairs)
 
 
@@ -255,7 +268,7 @@ def _rounded(measured: Measured, basis: Basis, off: int, of: int) -> str:
     if flips:
         raise IntegrityError(f"{flips:,} counts of rows and answers differ on this host", where="state", hint=hint)
     said = judge(policy, evidence, arrays)
-    again = judge(policy, evidence, Arrays(measured.state, arrays.latency))
+    again = judge(policy, evidence, Arrays(measured.state, arrays.latency, measured.tainted))
     if _status(again) != _status(said) or again.outcome != said.outcome:
         raise IntegrityError(
             f"measured again on this host the verdict is {again.outcome}, with other findings than the decision's",

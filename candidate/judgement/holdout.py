@@ -54,8 +54,8 @@ class Rows:
         return Rows(self.count + other.count, (sums[0], sums[1]), least)
 
 
-def rows_of(columns: Mapping[str, Bits]) -> Rows:
-    """Return what is known of some rows.
+def hashes_of(columns: Mapping[str, Bits]) -> tuple[Bits, Bits]:
+    """Return 128 bits of each row in two halves, equal for rows of equal values in the columns of equal names.
 
     Args:
         columns: 64 bits of each value by column, each of shape (rows,); equal for equal values.
@@ -67,6 +67,12 @@ def rows_of(columns: Mapping[str, Bits]) -> Rows:
             named = np.uint64(int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big"))
             mixed = splitmix64(mixed ^ splitmix64(columns[name] + named))
         halves.append(mixed)
+    return halves[0], halves[1]
+
+
+def rows_of(columns: Mapping[str, Bits]) -> Rows:
+    """Return what is known of some rows; arguments as of ``hashes_of``."""
+    halves = hashes_of(columns)
     sums = tuple(int(half.sum(dtype=np.uint64)) for half in halves)
     return Rows(len(halves[0]), (sums[0], sums[1]), np.unique(halves[0])[:SKETCH_ROWS])
 

@@ -13,6 +13,7 @@ from candidate.documents.policy.lines import (
     CalibrationRule,
     Checklist,
     ChecklistLine,
+    ContaminationRule,
     HeuristicLevel,
     HoldoutRule,
     HumanLevel,
@@ -58,6 +59,7 @@ __all__ = [
     "Checklist",
     "ChecklistLine",
     "ClassMetric",
+    "ContaminationRule",
     "Costs",
     "CustomMetric",
     "CustomRule",
@@ -102,6 +104,7 @@ class Policy(Grown, Document):
         "holdout",
         "override",
         "robustness",
+        "contamination",
     )
 
     kind: Literal["candidate.policy"] = "candidate.policy"
@@ -134,6 +137,8 @@ class Policy(Grown, Document):
     """Written only where it is limited."""
     robustness: tuple[RobustnessRule, ...] = ()
     """Changes to the rows that may change few answers; written only where there are any."""
+    contamination: ContaminationRule | None = None
+    """Written only where training rows are looked for among the blackbox rows."""
     rollback: Rollback = Field(default_factory=Rollback)
     bench: Bench = Field(default_factory=Bench)
     checklist: Checklist = Field(default_factory=Checklist)

@@ -137,6 +137,20 @@ class HoldoutRule(Part):
     inconclusive. ``open``: look t may at 6 alpha / (pi t)^2, without end."""
 
 
+class ContaminationRule(Part):
+    """Blackbox rows that also stand among the rows the challenger was trained on; ``compare`` then needs those.
+
+    If there are any, the verdict is also drawn without them, and must be the same.
+    """
+
+    match: Literal["features", "rows"] = "features"
+    """Which rows are the same: those with the same features, or with the same features and label."""
+    columns: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Instead of the challenger's features, these columns: an identity, or all but what differs in near duplicates."""
+    max_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Largest share of such rows, held against an exact bound; null: any, as long as the verdict stands without."""
+
+
 class Rollback(Part):
     """Where to return to."""
 

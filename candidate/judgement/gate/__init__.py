@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from candidate.documents.decision import Risks, Verdict, outcome_of
+from candidate.documents.decision import Outcome, Risks, Verdict, outcome_of
 from candidate.documents.evidence import Evidence, ModelRole, StateAxes
 from candidate.documents.policy import Policy
 from candidate.errors import InputError, IntegrityError
@@ -37,6 +37,7 @@ from candidate.judgement.gate.rules import (
     satisficing_claims,
     slice_claims,
 )
+from candidate.judgement.gate.tainted import tainted_claims
 from candidate.judgement.histograms import RANK_BINS
 from candidate.judgement.holdout import alpha_of
 from candidate.judgement.multiplicity import holm
@@ -48,6 +49,7 @@ _RULES = (
     optimizing_claims,
     baseline_claims,
     contamination_claims,
+    tainted_claims,
     holdout_claims,
     satisficing_claims,
     robustness_claims,
@@ -68,10 +70,12 @@ class Arrays:
     Attributes:
         state: counts of the rows.
         latency: durations in nanoseconds, shape (rounds, models, calls); None if none were measured.
+        tainted: counts of the rows among them that the challenger was trained on; None if there are none.
     """
 
     state: State
     latency: NDArray[np.int64] | None
+    tainted: State | None = None
 
 
 def _check(policy: Policy, evidence: Evidence, arrays: Arrays) -> None:
@@ -116,6 +120,7 @@ def _check(policy: Policy, evidence: Evidence, arrays: Arrays) -> None:
     for name, shape in expected.items():
         if found[name] != shape:
             raise IntegrityError(f"array of shape {found[name]}, the evidence says {shape}", where=name)
+    _check_tainted(evidence, arrays)
 
 
 def _check_panels(said: tuple[int, ...], counted: tuple[int, ...], slices: int) -> None:
@@ -130,6 +135,33 @@ def bins_shape(axes: StateAxes, layout: Layout) -> tuple[int, ...]:
     return (panels, layout.curves, axes.buckets, len(axes.models), axes.calibration_bins, len(BIN_STATISTICS))
 
 
+def _check_tainted(evidence: Evidence, arrays: Arrays) -> None:
+    """Refuse tainted rows that are not described, or that are not among all rows."""
+    said = 0 if evidence.contamination is None else evidence.contamination.rows
+    if (arrays.tainted is not None) != (said > 0):
+        raise IntegrityError("tainted rows are said and not counted, or the reverse", where="contamination")
+    if arrays.tainted is None:
+        return
+    try:
+        clean = arrays.state - arrays.tainted
+    except InputError as error:
+        raise IntegrityError(error.message, where="tainted") from error
+    rows = arrays.tainted.counts[:, :, 0]
+    if (rows < 0).any() or (clean.counts[:, :, 0] < 0).any() or not 0 < said <= evidence.data.rows:
+        raise IntegrityError("the tainted rows are not among the rows", where="tainted")
+
+
+def _outcomes(policy: Policy, evidence: Evidence, arrays: Arrays) -> tuple[Outcome, Outcome] | None:
+    """Return what the other rules say of all rows, and of all but the tainted ones."""
+    if policy.contamination is None or arrays.tainted is None:
+        return None
+    bare, plain = policy.model_copy(update={"contamination": None}), evidence.model_copy(update={"contamination": None})
+    whole, clean = (
+        judge(bare, plain, Arrays(state, arrays.latency)) for state in (arrays.state, arrays.state - arrays.tainted)
+    )
+    return whole.outcome, clean.outcome
+
+
 def claims_of(policy: Policy, evidence: Evidence, arrays: Arrays) -> list[Claim]:
     """Return the answer of every rule, before the family of no-go claims is corrected.
 
@@ -138,7 +170,7 @@ def claims_of(policy: Policy, evidence: Evidence, arrays: Arrays) -> list[Claim]
         IntegrityError: the arrays are not those that the evidence describes.
     """
     _check(policy, evidence, arrays)
-    case = Case(policy, evidence, arrays.state, arrays.latency)
+    case = Case(policy, evidence, arrays.state, arrays.latency, arrays.tainted, _outcomes(policy, evidence, arrays))
     return [claim for rule in _RULES for claim in rule(case)]
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from candidate.documents.decision import Outcome
 from candidate.documents.evidence import Evidence, ModelRole, SliceKey
 from candidate.documents.policy import Policy
 from candidate.judgement.catalogue import catalogue
@@ -34,12 +35,16 @@ class Case:
         evidence: what was measured.
         state: counts of the rows.
         latency: durations in nanoseconds, shape (rounds, models, calls), if they were measured.
+        tainted: counts of the rows that the challenger was trained on, if there are any.
+        outcomes: what the other rules say of all rows, and of all but those.
     """
 
     policy: Policy
     evidence: Evidence
     state: State
     latency: NDArray[np.int64] | None
+    tainted: State | None = None
+    outcomes: tuple[Outcome, Outcome] | None = None
 
     @property
     def risk(self) -> Risk:
