@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from candidate.flows.serving import load as load
     from candidate.flows.showing import show as show
     from candidate.flows.showing import unpack as unpack
+    from candidate.flows.skewing import skew as skew
     from candidate.flows.slots import Slot as Slot
     from candidate.flows.starting import trust_of as trust_of
     from candidate.flows.transporting import pull as pull
@@ -132,6 +133,7 @@ _HOMES = {
     "candidate.flows.overriding": ("Overridden", "override"),
     "candidate.flows.predicting": ("predict",),
     "candidate.flows.recalibrating": ("recalibrate",),
+    "candidate.flows.skewing": ("skew",),
     "candidate.flows.rejudging": ("rejudge",),
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),
     "candidate.flows.reporting": ("Rendered", "render"),

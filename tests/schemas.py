@@ -38,6 +38,7 @@ MODULES = (
     "compatible",
     "exported",
     "recalibrated",
+    "skewed",
 )
 ABSTRACT = {"Document", "OciDocument", "Judged", "Predicate"}
 

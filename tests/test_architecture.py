@@ -47,6 +47,7 @@ DOCUMENTS = (
     "compatible",
     "exported",
     "recalibrated",
+    "skewed",
 )
 ADAPTERS = (
     "keyless",
@@ -68,6 +69,7 @@ JUDGEMENT = (
     "curves",
     "sequential",
     "multiplicity",
+    "drift",
     "holdout",
     "gate",
     "power",
@@ -122,6 +124,7 @@ FLOWS = (
     "predicting",
     "fitting",
     "recalibrating",
+    "skewing",
     "showing",
     "slots",
     "landing",
@@ -146,6 +149,7 @@ CLI = (
     "quick",
     "exports",
     "recalibrating",
+    "skewing",
     "bundles",
     "planning",
     "judging",
@@ -234,6 +238,7 @@ def allowed(importer: str, imported: str) -> bool:
             "exported",
             "audits",
             "recalibrated",
+            "skewed",
         ),
     }
     order = orders.get(wing, ())

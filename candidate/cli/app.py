@@ -15,6 +15,7 @@ from candidate.cli import (
     planning,
     recalibrating,
     releasing,
+    skewing,
     slots,
     transport,
     upkeep,
@@ -54,7 +55,20 @@ def options(
     """Decide whether a trained model may replace the one in production, and prove it."""
 
 
-for module in (bundles, exports, recalibrating, planning, judging, auditing, releasing, upkeep, slots, keys, transport):
+for module in (
+    bundles,
+    exports,
+    recalibrating,
+    skewing,
+    planning,
+    judging,
+    auditing,
+    releasing,
+    upkeep,
+    slots,
+    keys,
+    transport,
+):
     module.register(app)
 
 

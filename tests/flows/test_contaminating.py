@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +24,7 @@ SPEC = """
 name = "small"
 version = "{version}"
 [model]
-source = "memory:model"
+source = "model{version}.joblib"
 [data]
 train = "train.parquet"
 label = "late"
@@ -128,7 +129,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "2": DecisionTreeClassifier(random_state=0).fit(train[["x", "z"]], train["late"]),
     }
     for version, model in models.items():
-        build(BuildSpec.from_toml(SPEC.format(version=version), where="spec"), model=model, root=root, out=root)
+        joblib.dump(model, root / f"model{version}.joblib")
+        build(BuildSpec.from_toml(SPEC.format(version=version), where="spec"), root=root, out=root)
     mixed = pd.concat([fresh, train]).sample(frac=1, random_state=3)
     mixed.to_parquet(root / "mixed.parquet", index=False, row_group_size=700)
     turned = mixed.assign(late=np.where(mixed["user"] % 2 == 0, 1 - mixed["late"], mixed["late"]))
@@ -165,7 +167,7 @@ def test_a_model_that_learnt_the_blackbox_by_heart_is_stopped(made: Path, tmp_pa
     outcome, why = status_of(done)
     assert outcome == "no-go"
     assert why == (
-        "2,000 of 4,500 rows (44.4 %) are among the training rows; with them the verdict is go, without them no-go"
+        "2,000 of 4,500 rows (44.44 %) are among the training rows; with them the verdict is go, without them no-go"
     )
     bundles: dict[str, Any] = {"challenger": made / "small-2.candidate", "champion": made / "small-1.candidate"}
     found = audit(tmp_path / "decision.json", predictions=kept, data=made / "mixed.parquet", **bundles)
