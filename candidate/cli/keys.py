@@ -7,7 +7,7 @@ import typer
 
 from candidate.cli import output
 from candidate.cli.options import Json, Quiet
-from candidate.documents.names import RoleName
+from candidate.documents.names import Host, RoleName, Service
 from candidate.documents.publickey import Algorithm
 from candidate.errors import InputError
 
@@ -34,6 +34,8 @@ def register(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path(),
+    ci: Annotated[Service, typer.Option("--ci", help="Whose CI the project is built by.")] = "github",
+    deploy: Annotated[Host | None, typer.Option("--deploy", help="Also write a unit for a server.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -41,7 +43,7 @@ def init(
     from candidate.documents.results import Written
     from candidate.flows.starting import templates
 
-    files = templates()
+    files = templates(ci, deploy)
     taken = [name for name in files if (folder / name).exists()]
     if taken:
         raise InputError(f"{', '.join(taken)} exists already", where=str(folder), hint="nothing was written")

@@ -108,6 +108,11 @@ Action = Literal["promote", "rollback", "hold", "unhold", "quarantine", "release
 one bundle off a channel until ``release``."""
 MOVING: frozenset[Action] = frozenset({"promote", "rollback"})
 
+Service = Literal["github", "gitlab", "none"]
+"""Whose CI a project is built by."""
+Host = Literal["systemd", "kubernetes"]
+"""What keeps a server running."""
+
 CLAIMS_FILE = "claims.jsonl"
 INTEGRITY_FILE = "model.sig"
 IGNORED_FILES = (CLAIMS_FILE, INTEGRITY_FILE)

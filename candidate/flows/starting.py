@@ -1,9 +1,10 @@
 """What a project starts from: a build specification, a policy, a CI workflow, a trust policy."""
 
 from collections.abc import Mapping, Sequence
+from importlib import resources
 
 from candidate.adapters.trust import check_trust
-from candidate.documents.names import RoleName
+from candidate.documents.names import Host, RoleName, Service
 from candidate.documents.trust import RoleKeys, TrustPolicy
 
 ROLES: tuple[RoleName, ...] = ("builder", "approver", "promoter", "oncall", "overrider")
@@ -84,42 +85,31 @@ required = ["release"]        # what verify demands; also: integrity, provenance
 [roles]
 """
 
-WORKFLOW = """# Builds a bundle and compares it with the champion; a no-go or an inconclusive verdict fails the job.
-name: candidate
-on: [pull_request]
-permissions:
-  contents: read
-jobs:
-  gate:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v4
-      - uses: actions/setup-python@v5
-        with:
-          python-version: "3.12"
-      - run: python -m pip install "candidate[build]"
-      - run: candidate build candidate.toml --out dist --key "$KEY"
-        env:
-          KEY: ${{ vars.CANDIDATE_BUILDER_KEY_FILE }}
-          CANDIDATE_KEY_PASSPHRASE: ${{ secrets.CANDIDATE_BUILDER_PASSPHRASE }}
-      - run: |
-          candidate compare dist/*.candidate --champion "registry#my-model/prod" \\
-            --policy policy.toml --data blackbox.parquet --trust trust.toml --key "$KEY" --out dist
-        env:
-          KEY: ${{ vars.CANDIDATE_APPROVER_KEY_FILE }}
-          CANDIDATE_KEY_PASSPHRASE: ${{ secrets.CANDIDATE_APPROVER_PASSPHRASE }}
-      - if: always()
-        run: candidate report dist/decision.json >> "$GITHUB_STEP_SUMMARY"
-"""
+_CI: dict[Service, dict[str, str]] = {
+    "github": {".github/workflows/candidate.yml": "github.yml"},
+    "gitlab": {".gitlab-ci.yml": "gitlab.yml"},
+    "none": {},
+}
+_DEPLOY: dict[Host, dict[str, str]] = {
+    "systemd": {"deploy/my-model.service": "systemd.service"},
+    "kubernetes": {"deploy/my-model.yaml": "kubernetes.yaml"},
+}
 
 
-def templates() -> dict[str, str]:
-    """Return the files to start from: name to text."""
+def templates(ci: Service = "github", deploy: Host | None = None) -> dict[str, str]:
+    """Return the files to start from: name to text.
+
+    Args:
+        ci: whose workflow is among them.
+        deploy: what the server's unit is for, if one is wanted.
+    """
+    shipped = {**_CI[ci], **({} if deploy is None else _DEPLOY[deploy])}
+    home = resources.files("candidate") / "templates"
     return {
         "candidate.toml": SPEC,
         "policy.toml": POLICY,
         TRUST_FILE: TRUST,
-        ".github/workflows/candidate.yml": WORKFLOW,
+        **{name: (home / file).read_text(encoding="utf-8") for name, file in shipped.items()},
     }
 
 

@@ -192,3 +192,16 @@ def test_files_out_of_order_are_refused() -> None:
     value = json.loads(SAMPLES["bundle-manifest"][0])
     value["files"].reverse()
     assert view.accept("bundle-manifest", canonical(value)) is None
+
+
+def test_a_view_of_a_value_is_the_view_of_its_bytes() -> None:
+    """A document inside another one is not written and read again; what is wrong with it is worded alike."""
+    for made in ENTRIES:
+        value = json.loads(made.to_bytes())
+        found = view.view_of("entry", value, where="x")
+        assert same(found, made)
+        assert (found.to_bytes(), found.digest) == (made.to_bytes(), made.digest)
+        value["action"] = "forget"
+        with pytest.raises(IntegrityError, match="/action") as caught:
+            view.view_of("entry", value, where="log entry 3")
+        assert caught.value.where == "log entry 3"
