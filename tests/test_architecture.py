@@ -108,6 +108,8 @@ FLOWS = (
     "timer",
     "timing",
     "latency",
+    "profiling",
+    "hdr",
     "benching",
     "entries",
     "registry",
@@ -287,7 +289,7 @@ def test_a_room_is_small_enough_to_know(module: str) -> None:
 def declared_imports() -> set[str]:
     """Import names that pyproject.toml lets the package use."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = {"scikit-learn": "sklearn", "protobuf": "google"}
+    names = {"scikit-learn": "sklearn", "protobuf": "google", "hdrhistogram": "hdrh"}
     requirements = [
         *project["dependencies"],
         *(r for extra in project["optional-dependencies"].values() for r in extra),

@@ -31,13 +31,16 @@ def _onnxruntime() -> Any:
 class Session:
     """A graph, loaded: on the CPU, with external data pointing at an empty folder."""
 
-    def __init__(self, model: bytes, *, threads: int = 1, folder: Path | None = None) -> None:
+    def __init__(
+        self, model: bytes, *, threads: int = 1, folder: Path | None = None, profile: str | None = None
+    ) -> None:
         """Load the graph.
 
         Args:
             model: bytes of the graph.
             threads: threads within an operator.
             folder: where the weights outside the graph lie; by default an empty folder.
+            profile: how the files of the runtime's profiler begin; by default it is off.
 
         Raises:
             IntegrityError: ONNX Runtime refuses the graph.
@@ -48,6 +51,8 @@ class Session:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        if profile is not None:
+            options.enable_profiling, options.profile_file_prefix = True, profile
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 

@@ -211,6 +211,8 @@ def bench(
     vcpu_hour: Annotated[float | None, typer.Option(help="Price of a core for an hour: also tell the cost.")] = None,
     gib_hour: Annotated[float, typer.Option(help="Price of a GiB of memory for an hour.")] = 0.0,
     utilisation: Annotated[float, typer.Option(help="Share of the paid time that does work.")] = 0.5,
+    hdr: Annotated[Path | None, typer.Option("--hdr", help="Folder for every round as a log of HdrHistogram.")] = None,
+    operators: Annotated[bool, typer.Option("--operators", help="Also which operators take the time.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -233,6 +235,8 @@ def bench(
             offline=offline,
             idle=idle,
             prices=prices,
+            hdr=hdr,
+            operators=operators,
             progress=progress,
         )
     output.emit(result, benchmark_text(result), as_json=as_json, quiet=quiet)

@@ -58,6 +58,19 @@ class Cost(Part):
     utilisation: float
 
 
+class Operator(Part):
+    """What one kind of operator takes, in a run of its own with the runtime's profiler on."""
+
+    name: str
+    """As ONNX has it, for example ``TreeEnsembleClassifier``."""
+    per_call: float
+    """How often it runs in a call of one row."""
+    microseconds: float
+    """Its own time in a call; the profiler's cost is in it."""
+    share: float
+    """Of all operators' time."""
+
+
 class BenchResult(Part):
     """What one bundle costs to serve."""
 
@@ -73,6 +86,8 @@ class BenchResult(Part):
     open_loop: OpenLoop | None = None
     offline: tuple[Batch, ...] = ()
     cost: Cost | None = None
+    operators: tuple[Operator, ...] = ()
+    """The slowest ten kinds, where they were asked for."""
 
 
 class Benchmark(Document):

@@ -20,7 +20,20 @@ from candidate.adapters.archive import Archive
 from candidate.documents.benched import Batch, Benchmark, BenchResult, Cost, Memory, OpenLoop, Start
 from candidate.documents.decision import Estimate
 from candidate.errors import InputError
-from candidate.flows.latency import LATENCY_SEED, QUANTILES, THREADS, Contender, play_round, warm_up, workers
+from candidate.flows.hdr import log_of, paths_for, write_logs
+from candidate.flows.latency import (
+    LATENCY_SEED,
+    QUANTILES,
+    RARE,
+    RARE_CALLS,
+    THREADS,
+    Contender,
+    play_round,
+    timing_rows,
+    warm_up,
+    workers,
+)
+from candidate.flows.profiling import profile
 from candidate.flows.progress import Progress, silent
 from candidate.flows.timing import Worker
 from candidate.flows.verifying import Bundle, inspect
@@ -210,6 +223,8 @@ def bench(
     offline: bool = False,
     idle: float | None = None,
     prices: Prices | None = None,
+    hdr: Path | str | None = None,
+    operators: bool = False,
     progress: Progress = silent,
 ) -> Benchmark:
     """Time single rows through one bundle, or two in interleaved rounds, each in a process of its own.
@@ -227,12 +242,14 @@ def bench(
         offline: also rows a second in batches of 1 to 4096.
         idle: also one call after so many seconds of nothing.
         prices: also what 1,000 requests cost.
+        hdr: also write every round as a log of HdrHistogram, ``NAME-VERSION.hlog`` in this folder.
+        operators: also which operators take the time, in a run of its own.
         progress: told the share of the rounds done.
 
     Raises:
         InputError: an argument is out of range, or there are no rows.
         IntegrityError: a graph cannot be loaded, or fails on its rows.
-        UnavailableError: a process cannot be started.
+        UnavailableError: a process cannot be started, or HdrHistogram is not installed.
     """
     for name, value in {"budget": budget, "rate": rate, "precision": precision, "idle": idle}.items():
         if value is not None and not 0 < value < math.inf:
@@ -242,7 +259,9 @@ def bench(
     paths = [bundle] if against is None else [bundle, against]
     with ExitStack() as stack:
         opened = [inspect(stack.enter_context(Archive.open(Path(path)))) for path in paths]
-        pair = workers(stack, opened, None if data is None else Path(data))
+        logs = [] if hdr is None else paths_for(Path(hdr), [item.ref for item in opened])
+        given = timing_rows(opened, None if data is None else Path(data))
+        pair = workers(stack, opened, given)
         environment = runtime.fingerprint(THREADS)
         timed = time_until(
             [contender for _, contender in pair],
@@ -254,7 +273,7 @@ def bench(
             progress=progress,
         )
         results = []
-        for index, (item, (worker, contender)) in enumerate(zip(opened, pair, strict=True)):
+        for index, (item, (worker, contender), feeds) in enumerate(zip(opened, pair, given, strict=True)):
             progress(f"memory and starts of {item.ref.version}", None)
             result = _result(item, worker, timed, index, prices)
             extra: dict[str, Any] = {
@@ -265,8 +284,11 @@ def bench(
                 time.sleep(idle)
                 late = float(worker.closed(np.zeros(1, dtype=np.int64))[0]) / 1e6
                 extra["start"] = result.start.model_copy(update={"after_idle_ms": late, "idle_seconds": idle})
+            if operators:
+                extra["operators"] = profile(item, feeds)
             results.append(result.model_copy(update=extra))
     durations = timed.durations
+    write_logs(logs, [log_of(durations[:, index], item.ref) for index, item in enumerate(opened[: len(logs)])])
     return Benchmark(
         results=tuple(results),
         latency_p99_ratio=ratio_estimate(durations[:, 0], durations[:, 1], 0.99, timed.alpha) if against else None,
@@ -282,6 +304,7 @@ def bench(
 
 def _result(item: Bundle, worker: Worker, timed: Timed, index: int, prices: Prices | None) -> BenchResult:
     durations = timed.durations[:, index]
+    asked = QUANTILES | (RARE if durations.size >= RARE_CALLS else {})
     used, ready = worker.memory(), worker.ready
     spent = np.array(worker.cpu_ns[-len(durations) :], dtype=np.float64) / durations.shape[1] / 1e9
     cpu = mean_estimate(spent, timed.alpha, "s", durations.size)
@@ -290,7 +313,7 @@ def _result(item: Bundle, worker: Worker, timed: Timed, index: int, prices: Pric
         bundle=item.ref,
         size_bytes=item.size_bytes,
         model_size_bytes=item.model_size_bytes,
-        latency={name: quantile_estimate(durations, quantile, timed.alpha) for name, quantile in QUANTILES.items()},
+        latency={name: quantile_estimate(durations, quantile, timed.alpha) for name, quantile in asked.items()},
         start=Start(
             process_ms=worker.started_ns / 1e6,
             session_ms=ready["session_ns"] / 1e6,

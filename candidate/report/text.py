@@ -286,6 +286,9 @@ def _bench_extras(part: BenchResult) -> list[str]:
     lines += [f"    batches of {batch.rows:<5} {batch.rows_per_second:,.0f} rows/s" for batch in part.offline]
     if part.cost is not None:
         lines.append(f"    cost            {estimated(part.cost.per_thousand)}")
+    for each in part.operators:
+        took = f"{each.microseconds:.1f} us a call, {100 * each.share:.0f} % of all operators"
+        lines.append(f"    {each.name:<24} {took}")
     return lines
 
 

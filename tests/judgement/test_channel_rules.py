@@ -371,3 +371,14 @@ def test_what_a_person_may_mean(empty: LogState) -> None:
         (D.bundle,),
     ]
     assert fitting(now, "d" * 7) == fitting(now, "1.d") == ()
+
+
+def test_what_is_barred_is_not_promoted_and_a_champion_is_not_barred(empty: LogState) -> None:
+    """A quarantine keeps a bundle off until its release; what serves is rolled back, not barred."""
+    state = promoted(empty, A)
+    barring = entry(state, action="quarantine", marks=(Mark(channel=CHANNEL, bundle=B.bundle, until=None),))
+    barred = extend(state, barring, barring.digest)
+
+    refused(barred, entry(barred, move(barred, B)), RefusedError, "is under quarantine on")
+    own = entry(state, action="quarantine", marks=(Mark(channel=CHANNEL, bundle=A.bundle, until=None),))
+    refused(state, own, RefusedError, "is champion of")
