@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from candidate.flows.comparing import Comparison as Comparison
     from candidate.flows.comparing import compare as compare
     from candidate.flows.compatible import compatibility as compatibility
+    from candidate.flows.diagnosing import diagnose as diagnose
     from candidate.flows.evaluating import evaluate as evaluate
     from candidate.flows.explaining import why as why
     from candidate.flows.exporting import export as export
@@ -133,6 +134,7 @@ _HOMES = {
     "candidate.flows.overriding": ("Overridden", "override"),
     "candidate.flows.predicting": ("predict",),
     "candidate.flows.recalibrating": ("recalibrate",),
+    "candidate.flows.diagnosing": ("diagnose",),
     "candidate.flows.skewing": ("skew",),
     "candidate.flows.rejudging": ("rejudge",),
     "candidate.flows.releasing": ("Registry", "promote", "rollback"),

@@ -39,6 +39,7 @@ MODULES = (
     "exported",
     "recalibrated",
     "skewed",
+    "diagnosed",
 )
 ABSTRACT = {"Document", "OciDocument", "Judged", "Predicate"}
 

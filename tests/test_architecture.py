@@ -48,6 +48,7 @@ DOCUMENTS = (
     "exported",
     "recalibrated",
     "skewed",
+    "diagnosed",
 )
 ADAPTERS = (
     "keyless",
@@ -70,6 +71,7 @@ JUDGEMENT = (
     "sequential",
     "multiplicity",
     "drift",
+    "errors",
     "holdout",
     "gate",
     "power",
@@ -127,6 +129,7 @@ FLOWS = (
     "fitting",
     "recalibrating",
     "skewing",
+    "diagnosing",
     "showing",
     "slots",
     "landing",
@@ -241,6 +244,7 @@ def allowed(importer: str, imported: str) -> bool:
             "audits",
             "recalibrated",
             "skewed",
+            "diagnosed",
         ),
     }
     order = orders.get(wing, ())

@@ -1,4 +1,4 @@
-"""The command that looks at what was served: skew."""
+"""The commands that look at rows and judge nothing: skew, diagnose."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +12,7 @@ from candidate.cli.options import Json, Quiet
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
     app.command()(skew)
+    app.command()(diagnose)
 
 
 def skew(
@@ -51,3 +52,37 @@ def skew(
         )
     output.emit(found, skew_text(found), as_json=as_json, quiet=quiet)
     raise typer.Exit({"pass": 0, "fail": 3, "open": 4}[found.outcome])
+
+
+def diagnose(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .candidate file.")],
+    data: Annotated[Path, typer.Option("--data", help="Labelled eyeball rows; never the blackbox.")],
+    train: Annotated[
+        Path | None, typer.Option("--train", help="The training rows, to tell bias from variance.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="CSV file to write about 100 errors to, for their causes.")
+    ] = None,
+    annotated: Annotated[Path | None, typer.Option("--annotated", help="Such a sheet, filled in.")] = None,
+    trust: Annotated[
+        Path | None, typer.Option("--trust", help="Take only a bundle that a trusted builder attested.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say where a model loses, whether bias or variance is to blame, and what to look at first."""
+    from candidate.flows.diagnosing import diagnose as flow
+    from candidate.report.diagnosed import diagnosis_text
+
+    with output.progress(quiet=quiet) as progress:
+        found = flow(
+            bundle,
+            data=data,
+            train=train,
+            sheet=sheet,
+            annotated=annotated,
+            trust=None if trust is None else output.trust(trust, needed=True),
+            now=output.now(),
+            progress=progress,
+        )
+    output.emit(found, diagnosis_text(found), as_json=as_json, quiet=quiet)

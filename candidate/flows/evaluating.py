@@ -23,7 +23,7 @@ DEFAULTS: dict[str, Directed] = {"binary": "log_loss", "multiclass": "log_loss",
 """The optimizing metric where no policy says one: it is only reported."""
 
 
-def _policy_for(bundle: Bundle, data: Path) -> Policy:
+def policy_for(bundle: Bundle, data: Path) -> Policy:
     """Return the policy of an evaluation that was given none: nothing to hold, all to report."""
     unit, task = bundle.experiment.data.unit, bundle.signature.task
     if unit is None:
@@ -95,7 +95,7 @@ def evaluate(
     with Archive.open(Path(bundle)) as archive:
         opened = inspect(archive)
         is_attested(opened, trust, datetime.now(UTC) if now is None else now)
-        rules = _policy_for(opened, Path(data)) if rules is None else rules
+        rules = policy_for(opened, Path(data)) if rules is None else rules
         scorer = Scorer("challenger", opened, opened.session())
         measured = measure([scorer], data=Path(data), policy=rules, engine=engine, all_ranked=True, progress=progress)
     metrics = catalogue(rules)
