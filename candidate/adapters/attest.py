@@ -12,6 +12,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from candidate.canonical import canonical
@@ -194,6 +195,13 @@ def _ecdsa(key: "EllipticCurvePrivateKey") -> Callable[[bytes], bytes]:
     return sign
 
 
+@lru_cache(maxsize=256)  # the entries of a log are signed by few
+def _public_key(pem: str) -> tuple[Algorithm, Any]:
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    return algorithm_of(pem), load_pem_public_key(pem.encode("ascii"))
+
+
 def verify_mark(mark: bytes, message: bytes, pem: str) -> bool:
     """Return whether a signature over a message holds under a public key, by the algorithm of that key.
 
@@ -206,10 +214,8 @@ def verify_mark(mark: bytes, message: bytes, pem: str) -> bool:
         InputError: the PEM is not one.
     """
     from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    algorithm = algorithm_of(pem)
-    key: Any = load_pem_public_key(pem.encode("ascii"))
+    algorithm, key = _public_key(pem)
     try:
         if algorithm == "ecdsa-p256":
             from cryptography.hazmat.primitives import hashes
@@ -221,15 +227,6 @@ def verify_mark(mark: bytes, message: bytes, pem: str) -> bool:
     except InvalidSignature:
         return False
     return True
-
-
-def public_key_id(pem: str) -> str:
-    """Return the id of a public key: sha256 of its canonical SPKI PEM, in hexadecimal.
-
-    Raises:
-        InputError: not a public key of an accepted algorithm.
-    """
-    return key_id_of(public_key_pem(pem))
 
 
 def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:

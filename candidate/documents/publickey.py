@@ -106,3 +106,12 @@ def algorithm_of(pem: str) -> Algorithm:
 def key_id_of(pem: str) -> str:
     """Return the id of a canonical PEM: its sha256 in hexadecimal."""
     return hashlib.sha256(pem.encode("ascii")).hexdigest()
+
+
+def public_key_id(pem: str) -> str:
+    """Return the id of a public key: sha256 of its canonical SPKI PEM, in hexadecimal.
+
+    Raises:
+        InputError: not a public key of an accepted algorithm.
+    """
+    return key_id_of(public_key_pem(pem))

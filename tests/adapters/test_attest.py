@@ -19,12 +19,11 @@ from candidate.adapters.attest import (
     load_signer,
     new_key,
     pre_authentication_encoding,
-    public_key_id,
     unverified_statement,
 )
 from candidate.adapters.oci import release_statement
 from candidate.canonical import canonical
-from candidate.documents.publickey import ALGORITHMS, Algorithm
+from candidate.documents.publickey import ALGORITHMS, Algorithm, public_key_id
 from candidate.documents.statement import Statement
 from candidate.errors import CandidateError, InputError, IntegrityError, RefusedError, UnavailableError
 

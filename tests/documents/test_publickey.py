@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from candidate.documents.publickey import ALGORITHMS, Algorithm, algorithm_of, key_id_of, public_key_pem
+from candidate.documents.publickey import ALGORITHMS, Algorithm, algorithm_of, key_id_of, public_key_id, public_key_pem
 from candidate.errors import InputError, UnavailableError
 
 PRIVATE = ec.derive_private_key(7, ec.SECP256R1())
@@ -21,7 +21,7 @@ PEM = PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublic
 def test_white_space_does_not_make_another_key(text: str) -> None:
     """The same key has the same text, and therefore the same id."""
     assert public_key_pem(text) == PEM
-    assert key_id_of(public_key_pem(text)) == hashlib.sha256(PEM.encode()).hexdigest()
+    assert key_id_of(public_key_pem(text)) == public_key_id(text) == hashlib.sha256(PEM.encode()).hexdigest()
 
 
 def pem_of(key: Any) -> str:

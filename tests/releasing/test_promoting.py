@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from candidate.adapters import attest
-from candidate.adapters.attest import Signer, public_key_id
+from candidate.adapters.attest import Signer
 from candidate.adapters.graph.tensors import tensor_bytes
 from candidate.canonical import digest_of
 from candidate.documents.entry import Genesis
 from candidate.documents.evidence import BundleRef
 from candidate.documents.names import ENTRY_TYPE
+from candidate.documents.publickey import public_key_id
 from candidate.documents.trust import Revoked, RoleKeys, TrustPolicy
 from candidate.errors import (
     InputError,
