@@ -89,17 +89,18 @@ def _chunk(
     places: Integers = scratch("places", len(models), rows, dtype=np.int64)
     sums: Floats = scratch("sums", len(models), 2, rows)
     ranks: Integers = scratch("ranks", len(models), rows if ranked else 0, dtype=np.int64)
-    for column, model in enumerate(models):
-        log_loss, brier = losses["log_loss", model], losses["brier", model]
-        for start in range(0, rows, counting.BLOCK_ROWS):
-            here = slice(start, start + counting.BLOCK_ROWS)
-            # Made numbers first: arithmetic of truth values with numbers is slow.
-            label, bit = positive[here].astype(np.float64), positive[here].astype(np.int64)
-            weight = None if weights is None else weights[here]
+    for start in range(0, rows, counting.BLOCK_ROWS):
+        here = slice(start, start + counting.BLOCK_ROWS)
+        # Made numbers first: arithmetic of truth values with numbers is slow.
+        label, bit = positive[here].astype(np.float64), positive[here].astype(np.int64)
+        negative, above = 1.0 - label, bit * RANK_BINS
+        weight = None if weights is None else weights[here]
+        for column, model in enumerate(models):
+            log_loss, brier = losses["log_loss", model], losses["brier", model]
             cell[here] += predicted[here, column].astype(np.int64) << (1 + column)
             # contiguous, so that the logarithm takes one code path wherever the rows were cut
             score = np.ascontiguousarray(scores[here, column], dtype=np.float64)
-            log_loss[here] = weighed(fixed(_log_losses(1.0 - label, score)), weight)
+            log_loss[here] = weighed(fixed(_log_losses(negative, score)), weight)
             np.clip(score, 0.0, 1.0, out=score)
             away = score - label
             brier[here] = weighed(fixed(away * away), weight)
@@ -111,7 +112,7 @@ def _chunk(
             place += bit
             places[column, here] = place
             if ranked:
-                np.add(bit * RANK_BINS, place_of(score), out=ranks[column, here])
+                np.add(above, place_of(score), out=ranks[column, here])
     if layout.human:
         cell += predicted[:, len(models)].astype(np.int64) << (1 + len(models))
     whole = {names.index(f"{loss}.{model}"): values for (loss, model), values in losses.items()}
