@@ -58,9 +58,8 @@ def count_histograms(
     shape = histograms.shape[1:]
     size = math.prod(shape)
     for group in groups:
-        if not len(group):
-            continue
-        lowest, highest = int(group.min()), int(group.max())  # most rules have none of the slices: a look is enough
+        # Most rules have none of these slices, which the smallest and the largest number tell.
+        lowest, highest = (int(group.min()), int(group.max())) if len(group) else (0, -1)
         for position, number in enumerate(ranked):
             if not lowest <= number <= highest:
                 continue

@@ -14,6 +14,7 @@ from candidate.judgement.gate.measures import gain
 from candidate.judgement.histograms import (
     POSITIVE,
     RANK_BINS,
+    count_histograms,
     kolmogorov_smirnov,
     lift_at,
     place_of,
@@ -146,3 +147,16 @@ def test_the_jackknifes_error_of_a_difference_of_areas_is_delongs() -> None:
         ratios.append(interval.se / error)
 
     assert np.mean(ratios) == pytest.approx(1.0, abs=0.12)
+
+
+def test_no_rows_add_nothing() -> None:
+    """And a rule that has none of the slices adds nothing either."""
+    histograms = np.zeros((2, 3, 2, RANK_BINS), dtype=np.int64)
+    none, elsewhere = np.zeros(0, dtype=np.int64), np.full(4, 7, dtype=np.int64)
+    count_histograms(histograms, (0, 5), none, [none])
+    count_histograms(histograms, (0, 5), np.zeros(4, dtype=np.int64), [elsewhere])
+    assert histograms.sum() == 0
+    mixed = np.array([-1, 5, 5, 7])
+    count_histograms(histograms, (0, 5), np.array([0, 1, 1, 2]), [mixed])
+
+    assert (histograms.sum(), histograms[1, 0, 0, 1]) == (2, 2)
