@@ -204,6 +204,36 @@ def test_too_few_rows_are_undecided(made: Path, tmp_path: Path) -> None:
     assert "the same ids" in other.why
 
 
+def test_ids_name_one_row_each(made: Path, tmp_path: Path) -> None:
+    """An id that stands twice, or is missing, joins what does not belong together; few that join say little."""
+    table = pd.read_parquet(made / "day.parquet")
+    twice, few = tmp_path / "twice.parquet", tmp_path / "few.parquet"
+    pd.concat([table, table[:1]]).to_parquet(twice, index=False)
+    table[:200].to_parquet(few, index=False)
+    given: dict[str, Any] = {"logged": made / "served.jsonl", "row_id": "user"}
+
+    with pytest.raises(InputError, match="stands twice"):
+        skew(made / "small-1.candidate", reference=twice, **given)
+    table.loc[3, "user"] = None
+    table.to_parquet(twice, index=False)
+    with pytest.raises(InputError, match="without an id"):
+        skew(made / "small-1.candidate", reference=twice, **given)
+    report = skew(made / "small-1.candidate", reference=few, **given)
+    assert (report.outcome, report.why) == ("open", "only 200 of 5,000 rows of the log are in the reference")
+
+
+def test_a_reference_shorter_than_the_log_hides_no_shift(made: Path, tmp_path: Path) -> None:
+    """Its floor is too noisy to excuse what is proven: nobody is told that all is well."""
+    people(7, 1500).to_parquet(tmp_path / "short.parquet", index=False)
+    later = people(8, 20_000)
+    later["x"] += 0.12
+    later.to_parquet(tmp_path / "later.parquet", index=False)
+    report = skew(made / "small-1.candidate", logged=tmp_path / "later.parquet", reference=tmp_path / "short.parquet")
+
+    assert report.outcome == "open"
+    assert "the reference is too short" in report.why
+
+
 def test_joining_takes_many_partitions(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rows are joined, however many at a time."""
     whole = looked(made, reference="day.parquet", row_id="user")

@@ -24,6 +24,8 @@ from candidate.flows.verifying import Bundle, inspect
 from candidate.judgement.drift import stretches_for
 from candidate.judgement.multiplicity import holm
 
+JOINED = 0.9
+"""With fewer of the log's rows in the reference, those that are there say too little of the others."""
 SAMPLE = 100_000
 """So many rows of the reference, evenly spread, say where the bins are."""
 
@@ -77,14 +79,14 @@ def skew(
     looked.read(columns, progress)
     if not looked.rows:
         raise InputError("no rows that this bundle answered", where=log_path.name)
-    shifts = _shifts(columns, alpha)
+    shifts, hidden = _shifts(columns, alpha)
     parity: tuple[RowParity, ...] = ()
     found: int | None = None
     if table is not None and row_id is not None:
         names = [tensor.name for tensor in opened.signature.inputs]
         parity, found = joined(log, table, row_id, opened.ref.digest, names, max_mismatch, alpha)
     answers = tuple(each.held(max_mismatch, alpha) for each in looked.agreements if each.rows)
-    outcome, why = _outcome(parity, answers, shifts, found)
+    outcome, why = _outcome(parity, answers, shifts, _doubts(looked.rows, columns, hidden, found))
     return SkewReport(
         bundle=opened.ref,
         logged=dataset.file_digest(log_path),
@@ -181,17 +183,33 @@ def _columns(table: Path, looked: _Looked, logged: Path, progress: Progress) -> 
     return columns
 
 
-def _shifts(columns: Sequence[Column], alpha: float) -> tuple[Shift, ...]:
+def _shifts(columns: Sequence[Column], alpha: float) -> tuple[tuple[Shift, ...], list[str]]:
+    """Return every shift, and the columns of which one is proven that the floor hides."""
     found = [column.shift() for column in columns]
     proven = holm([each["p_value"] for each in found], alpha)
-    shifts = (
+    shifts = [
         Shift(**each, shifted=sure and each["js"] > each["floor"]) for each, sure in zip(found, proven, strict=True)
-    )
-    return tuple(sorted(shifts, key=lambda shift: (not shift.shifted, -shift.js)))
+    ]
+    hidden = [each.column for each, sure in zip(shifts, proven, strict=True) if sure and not each.shifted]
+    return tuple(sorted(shifts, key=lambda shift: (not shift.shifted, -shift.js))), hidden
+
+
+def _doubts(logged: int, columns: Sequence[Column], hidden: Sequence[str], joined: int | None) -> str:
+    """Return why what was found says too little; empty if it does not.
+
+    A reference is cut into no fewer than four stretches: of a longer log its floor is noisier than what it guards.
+    """
+    if joined == 0:
+        return "no row of the log is in the reference: are these the same ids?"
+    if joined is not None and joined < JOINED * logged:
+        return f"only {joined:,} of {logged:,} rows of the log are in the reference"
+    if hidden and logged > int(columns[0].before.sum()) // 4:
+        return f"{', '.join(hidden)} differ, and the reference is too short to say whether it does so by itself"
+    return ""
 
 
 def _outcome(
-    parity: Sequence[RowParity], answers: Sequence[RowParity], shifts: Sequence[Shift], joined: int | None
+    parity: Sequence[RowParity], answers: Sequence[RowParity], shifts: Sequence[Shift], doubt: str
 ) -> tuple[Held, str]:
     broken = [each.what for each in (*answers, *parity) if each.status == "fail"]
     moved = [each.column for each in shifts if each.shifted]
@@ -199,8 +217,8 @@ def _outcome(
         parts = [f"{', '.join(broken)} disagree row by row"] if broken else []
         parts += [f"{', '.join(moved)} shifted"] if moved else []
         return "fail", "; ".join(parts)
-    if joined == 0:
-        return "open", "no row of the log is in the reference: are these the same ids?"
+    if doubt:
+        return "open", doubt
     undecided = [each.what for each in (*answers, *parity) if each.status == "open"]
     if undecided:
         return "open", f"too few rows to rule out that {', '.join(undecided)} disagree"

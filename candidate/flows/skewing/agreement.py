@@ -110,6 +110,9 @@ def _spread(batches: Iterator[Any], row_id: str, names: Sequence[str], stem: Pat
                 continue
             if row_id not in batch.schema.names:
                 raise InputError(f"no column {row_id!r}", where=stem.name, hint="name the column of the ids: --id")
+            if batch.column(row_id).null_count:
+                hint = "log an id with every row, or leave --id out"
+                raise InputError("a row without an id", where=f"column {row_id}", hint=hint)
             first, second = hashes_of({"id": bits_of(batch, row_id)})
             kept = {name: batch.column(name) for name in names}
             whole = pa.table({**kept, "_first": first, "_second": second, "_id": batch.column(row_id)})
@@ -139,6 +142,8 @@ def _held(folder: Path, number: int, agreements: Sequence[Agreement]) -> int:
     logged, table = tables
     firsts, seconds = ([each.column(name).to_numpy() for each in tables] for name in ("_first", "_second"))
     known, where = np.unique(firsts[1], return_index=True)
+    if len(known) < len(firsts[1]):
+        raise InputError("an id stands twice in the reference", where="--id", hint="give each id one row")
     places = np.minimum(np.searchsorted(known, firsts[0]), len(known) - 1)
     there = (known[places] == firsts[0]) & (seconds[1][where[places]] == seconds[0])
     rows = np.flatnonzero(there)
